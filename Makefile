@@ -1,0 +1,92 @@
+# Headwater: every task of the project. `make` prints this list.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+VENV := $(CURDIR)/.venv
+PY := $(VENV)/bin/python
+STEP := scripts/step
+SEEDS ?= 2000
+
+# cargo, maturin and pyo3's build script must agree on the interpreter, or each would rebuild for the other.
+export PYO3_PYTHON := $(PY)
+export VIRTUAL_ENV := $(VENV)
+export PATH := $(VENV)/bin:$(PATH)
+export CARGO_TERM_COLOR ?= auto
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help: ## print this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: .venv/release.stamp ## replay 336,776 flights through an embedded broker and check every count
+	@$(PY) -m headwater.demo
+
+.PHONY: test
+test: .venv/dev.stamp jars kcat ## run every test: Rust, Python, other people's clients
+	@$(STEP) "rust tests" scripts/rust-tests
+	@$(STEP) "python tests" $(PY) -m pytest tests/python
+	@$(STEP) "interop tests" $(PY) -m pytest tests/interop
+
+.PHONY: verify
+verify: tools ## the read-only gate: format, lints, every test, docs, stubs
+	@$(STEP) "rustfmt" cargo fmt --all --check
+	@$(STEP) "ruff format" ruff format --check .
+	@$(STEP) "ruff" ruff check .
+	@$(STEP) "xtask tidy" cargo xtask tidy
+	@$(STEP) "xtask layers" cargo xtask layers
+	@$(STEP) "xtask codegen" cargo xtask codegen --check
+	@$(STEP) "clippy" cargo clippy --workspace --all-targets --locked -- -D warnings
+	@$(STEP) "rustdoc" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	@$(MAKE) --no-print-directory test
+	@$(STEP) "mypy" mypy
+	@$(STEP) "stubtest" $(PY) -m mypy.stubtest headwater --mypy-config-file pyproject.toml --allowlist python/stubtest-allow.txt
+
+.PHONY: fix
+fix: tools ## format, apply lint fixes, regenerate committed files
+	cargo fmt --all
+	cargo xtask codegen
+	ruff check --fix .
+	ruff format .
+
+.PHONY: wheel
+wheel: tools ## build the release wheel into dist/
+	maturin build --release --locked --out dist
+
+.PHONY: bench
+bench: .venv/release.stamp jars ## print speed as ratios, side by side with other clients
+	@$(PY) benches/side_by_side.py $(BENCH_ARGS)
+
+.PHONY: sim
+sim: tools ## simulated power cuts over SEEDS=n seeds
+	HEADWATER_SEEDS=$(SEEDS) cargo test --locked -p headwater-log -p headwater-controller -p headwater-broker --test it -- laws power_cut crash
+
+.PHONY: tools jars kcat
+tools: .venv/tools.stamp
+jars: .cache/jars.stamp
+kcat:
+	@scripts/need-kcat
+
+.venv/tools.stamp: requirements-dev.txt
+	@scripts/need python3 cargo cc
+	@test -x $(PY) || python3 -m venv $(VENV)
+	@$(STEP) "python tools" $(VENV)/bin/pip install -q -r requirements-dev.txt
+	@touch $@
+
+# The wheels depend on every source file; cargo decides what is really rebuilt.
+SOURCES := $(shell git ls-files rust python Cargo.lock Cargo.toml pyproject.toml 2>/dev/null)
+
+.venv/dev.stamp: .venv/tools.stamp $(SOURCES)
+	@$(STEP) "wheel (dev)" scripts/install-wheel --profile dev
+	@rm -f .venv/release.stamp
+	@touch $@
+
+.venv/release.stamp: .venv/tools.stamp $(SOURCES)
+	@$(STEP) "wheel (release)" scripts/install-wheel --profile release
+	@rm -f .venv/dev.stamp
+	@touch $@
+
+.cache/jars.stamp: tests/kafka/pom.xml
+	@scripts/need java mvn
+	@$(STEP) "kafka jars" tests/kafka/kafka.sh fetch
+	@touch $@

@@ -1,0 +1,1 @@
+//! A node: network, one handler file per API, replicas, embedding

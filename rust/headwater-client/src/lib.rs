@@ -1,0 +1,1 @@
+//! Native producer, consumer and admin for any cluster that speaks the Kafka protocol

@@ -1,0 +1,1 @@
+//! Cluster metadata: decide, replay, immutable image, and the quorum that keeps it

@@ -1,0 +1,1 @@
+//! Groups as pure state machines: time comes as an argument

@@ -1,0 +1,1 @@
+//! Kafka protocol messages of every supported version, and their frames

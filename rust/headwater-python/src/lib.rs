@@ -1,0 +1,1 @@
+//! The Python extension module: thin classes over the Rust crates

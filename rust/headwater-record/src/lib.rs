@@ -1,0 +1,1 @@
+//! Kafka record batches (format 2): view, builder, validation, compression, CRC-32C
