@@ -1,0 +1,674 @@
+//! Reads partitions, alone or as a member of a group.
+//!
+//! ```text
+//!  polling thread ── poll ──▶ State ◀── fetch task: positions, fetches ahead
+//!                               ▲
+//!                               └────── group task: join, heartbeat, commit (with a group.id)
+//! ```
+//!
+//! Checksums, decompression and decoding happen on the polling thread, records never cross a task one by one.
+
+mod buffer;
+mod fetched;
+mod fetcher;
+mod group;
+mod session;
+mod state;
+
+pub use fetched::{AbortedTransaction, DECOMPRESSED_BYTES_MAX, FetchedPartition, RecordCursor};
+pub(crate) use group::assignment_of;
+
+use crate::client::Client;
+use crate::config::ConsumerConfig;
+use crate::error::ClientError;
+use crate::metadata::{PartitionMetadata, Scope};
+use crate::net::Bootstrap;
+use crate::offsets::{self, Committer, OffsetAndMetadata, OffsetAndTimestamp};
+use crate::runtime::Runtime;
+use fetcher::Fetcher;
+use group::Member;
+use headwater_protocol::ErrorCode;
+use headwater_record::TopicPartition;
+use state::{Pattern, Position, State, Subscription};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// How much one poll may hand out.
+#[derive(Debug, Clone, Copy)]
+pub struct PollLimits {
+    /// Records, over all partitions.
+    pub records: usize,
+    /// Bytes of batches, over all partitions; the first batch is handed out even if larger.
+    pub bytes: usize,
+}
+
+impl PollLimits {
+    /// As many records as `max.poll.records` says, of any size.
+    pub fn of(config: &ConsumerConfig) -> Self {
+        Self { records: config.max_poll_records, bytes: usize::MAX }
+    }
+
+    /// No bound but these bytes: for readers that take whole batches.
+    pub fn bytes(bytes: usize) -> Self {
+        Self { records: usize::MAX, bytes }
+    }
+}
+
+/// What one poll found: events, or records, never both.
+#[derive(Debug, Default)]
+pub struct Polled {
+    /// Records; a partition may come more than once, in order.
+    pub partitions: Vec<FetchedPartition>,
+    /// Changes of the assignment, oldest first. A rebalance goes on when they have been dealt with, which the next poll, or
+    /// [`Consumer::acknowledge`], says for all.
+    pub events: Vec<RebalanceEvent>,
+}
+
+impl Polled {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.partitions.is_empty() && self.events.is_empty()
+    }
+}
+
+/// What happened to the assignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RebalanceKind {
+    /// These partitions were added.
+    Assigned,
+    /// These partitions are about to be given up; committing them still works.
+    Revoked,
+    /// These partitions are gone already, perhaps owned by another member; committing them fails.
+    Lost,
+}
+
+/// A change of the assignment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RebalanceEvent {
+    /// What happened.
+    pub kind: RebalanceKind,
+    /// To which partitions, sorted; may be empty.
+    pub partitions: Vec<TopicPartition>,
+}
+
+/// Receives the outcome of a commit in the background.
+pub type CommitDone =
+    Box<dyn FnOnce(Result<BTreeMap<TopicPartition, OffsetAndMetadata>, ClientError>) + Send>;
+
+/// What the tasks of one consumer share.
+struct Shared {
+    client: Client,
+    config: ConsumerConfig,
+    state: Mutex<State>,
+    membership: Mutex<Option<Committer>>,
+    /// Something happened that a waiting call may look for.
+    changed: Notify,
+    wake_fetcher: Notify,
+    wake_member: Notify,
+    /// Leave in order: commit, say goodbye.
+    leaving: CancellationToken,
+    left: CancellationToken,
+    closing: CancellationToken,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change leaves the state whole, so a panic elsewhere does not spoil it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn membership(&self) -> Option<Committer> {
+        self.membership.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_membership(&self, membership: Option<Committer>) {
+        *self.membership.lock().unwrap_or_else(PoisonError::into_inner) = membership;
+        self.changed.notify_waiters();
+    }
+
+    fn tell(&self, kind: RebalanceKind, partitions: &BTreeSet<TopicPartition>) -> oneshot::Receiver<()> {
+        let dealt_with = self.state().tell(kind, partitions);
+        self.changed.notify_waiters();
+        dealt_with
+    }
+
+    fn api_timeout(&self) -> Duration {
+        Duration::from_millis(self.config.default_api_timeout_ms)
+    }
+
+    fn auto_commit_interval(&self) -> Duration {
+        Duration::from_millis(self.config.auto_commit_interval_ms.max(1))
+    }
+
+    fn group(&self) -> Result<&str, ClientError> {
+        self.config.group_id.as_deref().ok_or_else(|| ClientError::Misuse("commits need a group.id".into()))
+    }
+
+    /// Brings the topics of a pattern up to date. True if they changed.
+    fn match_pattern(&self) -> bool {
+        let image = self.client.metadata();
+        let mut state = self.state();
+        let Subscription::Pattern(pattern) = &mut state.subscription else { return false };
+        let usable = image.topics.iter().filter_map(|(name, topic)| Some((name, topic.as_ref().ok()?)));
+        let matching: BTreeSet<Arc<str>> = usable
+            .filter(|(name, topic)| {
+                !(topic.internal && self.config.exclude_internal_topics) && pattern.regex.is_match(name)
+            })
+            .map(|(name, _)| Arc::clone(name))
+            .collect();
+        let changed = matching != pattern.matching;
+        pattern.matching = matching;
+        changed
+    }
+
+    /// Commits positions of the assigned partitions and gives them back.
+    async fn commit_positions(
+        &self,
+        all: bool,
+    ) -> Result<BTreeMap<TopicPartition, OffsetAndMetadata>, ClientError> {
+        let offsets: BTreeMap<TopicPartition, OffsetAndMetadata> = {
+            let state = self.state();
+            let position = |partition: &state::PartitionState| {
+                if all { partition.offset() } else { partition.committable }
+            };
+            let known =
+                state.partitions.iter().filter_map(|(name, p)| Some((name.clone(), position(p)?.into())));
+            known.collect()
+        };
+        self.commit(&offsets).await?;
+        Ok(offsets)
+    }
+
+    async fn commit(&self, offsets: &BTreeMap<TopicPartition, OffsetAndMetadata>) -> Result<(), ClientError> {
+        let committer = self.membership().unwrap_or_else(Committer::nobody);
+        offsets::commit(&self.client, self.group()?, &committer, offsets, self.api_timeout()).await
+    }
+}
+
+/// Reads partitions. Cheap to clone; clones are the same consumer. One thread polls; the other calls may come from any.
+///
+/// Dropping the last clone ends its tasks without committing or leaving the group; see [`close`](Self::close).
+#[derive(Clone)]
+pub struct Consumer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    _ends_tasks: DropGuard,
+}
+
+/// Marks that the polling thread is inside a poll, where it cannot be late for the next.
+struct Polling<'a>(&'a Shared);
+
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        let now = self.0.client.runtime().now();
+        let mut state = self.0.state();
+        state.polling = state.polling.saturating_sub(1);
+        state.last_poll = Some(now);
+    }
+}
+
+impl Consumer {
+    /// A consumer of nothing yet. Does no I/O, and needs no runtime context on the calling thread.
+    pub fn new(runtime: Runtime, bootstrap: Bootstrap, config: ConsumerConfig) -> Result<Self, ClientError> {
+        config.validate()?;
+        let client = Client::new(runtime.clone(), bootstrap, config.client.clone())?;
+        let closing = client.closed().child_token();
+        let shared = Arc::new(Shared {
+            client,
+            config,
+            state: Mutex::default(),
+            membership: Mutex::new(None),
+            changed: Notify::new(),
+            wake_fetcher: Notify::new(),
+            wake_member: Notify::new(),
+            leaving: CancellationToken::new(),
+            left: CancellationToken::new(),
+            closing: closing.clone(),
+        });
+        runtime.spawn("client-fetcher", Fetcher::new(Arc::clone(&shared)).run());
+        match shared.config.group_id.clone() {
+            Some(group) => runtime.spawn("client-group", Member::new(Arc::clone(&shared), group).run()),
+            None => shared.left.cancel(),
+        }
+        Ok(Self { inner: Arc::new(Inner { shared, _ends_tasks: closing.drop_guard() }) })
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+
+    fn open(&self) -> Result<(), ClientError> {
+        let shared = self.shared();
+        if shared.closing.is_cancelled() || shared.leaving.is_cancelled() {
+            return Err(ClientError::Closed);
+        }
+        Ok(())
+    }
+
+    /// Metadata and raw requests over this consumer's connections.
+    pub fn client(&self) -> &Client {
+        &self.shared().client
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &ConsumerConfig {
+        &self.shared().config
+    }
+
+    /// Joins the group for these topics. Replaces an earlier subscription; partitions of topics that stay are kept until
+    /// the group has met again.
+    pub fn subscribe(&self, topics: &[&str]) -> Result<(), ClientError> {
+        self.subscribe_to(Subscription::Topics(topics.iter().map(|topic| Arc::from(*topic)).collect()))
+    }
+
+    /// Joins the group for all topics whose whole name matches, also those created later (noticed within
+    /// `metadata.max.age.ms`).
+    pub fn subscribe_pattern(&self, pattern: &str) -> Result<(), ClientError> {
+        let regex = regex::Regex::new(&format!("^(?:{pattern})$"))
+            .map_err(|error| ClientError::Misuse(format!("the pattern cannot be used: {error}")))?;
+        self.subscribe_to(Subscription::Pattern(Pattern { regex, matching: BTreeSet::new() }))
+    }
+
+    fn subscribe_to(&self, subscription: Subscription) -> Result<(), ClientError> {
+        self.open()?;
+        let shared = self.shared();
+        if shared.config.group_id.is_none() {
+            return Err(ClientError::Misuse(
+                "subscribing needs a group.id; without one, assign topics or partitions".into(),
+            ));
+        }
+        let now = shared.client.runtime().now();
+        {
+            let mut state = shared.state();
+            if !state.subscription.is_membership() {
+                state.assign(&BTreeSet::new(), Position::Unknown);
+            }
+            state.subscribe(subscription);
+            state.last_poll = Some(now);
+        }
+        shared.wake_member.notify_one();
+        Ok(())
+    }
+
+    /// Reads these partitions, without a group's assignment (commits work if there is a `group.id`). Partitions that were
+    /// assigned before keep their positions.
+    pub fn assign(&self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
+        self.open()?;
+        let wanted: BTreeSet<TopicPartition> = partitions.iter().cloned().collect();
+        let topics = wanted.iter().map(|partition| Arc::clone(&partition.topic)).collect();
+        self.replace(Subscription::Partitions, &wanted, topics);
+        Ok(())
+    }
+
+    /// Reads all partitions of these topics, without a group's assignment. Partitions that are added later are read too,
+    /// from their beginning.
+    pub fn assign_topics(&self, topics: &[&str]) -> Result<(), ClientError> {
+        self.open()?;
+        let topics: BTreeSet<Arc<str>> = topics.iter().map(|topic| Arc::from(*topic)).collect();
+        let kept: BTreeSet<TopicPartition> =
+            self.assignment().into_iter().filter(|partition| topics.contains(&partition.topic)).collect();
+        self.replace(Subscription::AllOf(topics.clone()), &kept, topics);
+        Ok(())
+    }
+
+    fn replace(
+        &self,
+        subscription: Subscription,
+        wanted: &BTreeSet<TopicPartition>,
+        topics: BTreeSet<Arc<str>>,
+    ) {
+        let shared = self.shared();
+        {
+            let mut state = shared.state();
+            state.subscribe(subscription);
+            state.assign(wanted, Position::Unknown);
+        }
+        shared.client.keep_scope(Scope::Topics(topics), shared.config.allow_auto_create_topics);
+        shared.wake_member.notify_one();
+        shared.wake_fetcher.notify_one();
+    }
+
+    /// Commits (if auto-commit is on), leaves the group and forgets the assignment.
+    pub async fn unsubscribe(&self) -> Result<(), ClientError> {
+        let shared = self.shared();
+        let committed = match shared.config.auto_commit() {
+            true => shared.commit_positions(true).await.map(drop),
+            false => Ok(()),
+        };
+        self.replace(Subscription::None, &BTreeSet::new(), BTreeSet::new());
+        let gone = async {
+            loop {
+                let changed = shared.changed.notified();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                if shared.membership().is_none() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(shared.api_timeout(), gone).await.ok();
+        committed
+    }
+
+    /// The partitions read now, sorted.
+    pub fn assignment(&self) -> Vec<TopicPartition> {
+        self.shared().state().partitions.keys().cloned().collect()
+    }
+
+    /// The topics subscribed to (of a pattern: those that match now), sorted.
+    pub fn subscription(&self) -> Vec<Arc<str>> {
+        self.shared().state().subscription.topics().into_iter().collect()
+    }
+
+    /// What is there already; never waits. Counts as a poll for `max.poll.interval.ms`; what earlier polls handed out
+    /// counts as processed from here on.
+    pub fn try_poll(&self, limits: PollLimits) -> Result<Polled, ClientError> {
+        self.open()?;
+        self.shared().state().begin_poll(self.client().runtime().now());
+        Ok(self.take(limits)?.unwrap_or_default())
+    }
+
+    fn take(&self, limits: PollLimits) -> Result<Option<Polled>, ClientError> {
+        let shared = self.shared();
+        let taken = shared.state().take(limits, shared.config.check_crcs);
+        if matches!(&taken, Ok(Some(polled)) if !polled.partitions.is_empty()) {
+            shared.wake_fetcher.notify_one();
+        }
+        taken
+    }
+
+    /// Waits at most `timeout` for records or events. Empty after the timeout.
+    pub async fn poll(&self, limits: PollLimits, timeout: Duration) -> Result<Polled, ClientError> {
+        self.open()?;
+        let shared = self.shared();
+        {
+            let mut state = shared.state();
+            state.begin_poll(shared.client.runtime().now());
+            state.polling += 1;
+        }
+        let _polling = Polling(shared);
+        let found = async {
+            loop {
+                let changed = shared.changed.notified();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                if let Some(polled) = self.take(limits)? {
+                    return Ok(polled);
+                }
+                changed.await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shared.closing.cancelled() => Err(ClientError::Closed),
+            found = tokio::time::timeout(timeout, found) => found.unwrap_or_else(|_| Ok(Polled::default())),
+        }
+    }
+
+    /// Says that the events handed out so far have been dealt with, without waiting for the next poll to say so.
+    pub fn acknowledge(&self) {
+        self.shared().state().acknowledge();
+    }
+
+    /// The offset of the next record to be handed out; waits until it is known.
+    pub async fn position(&self, partition: &TopicPartition) -> Result<i64, ClientError> {
+        let shared = self.shared();
+        let known = async {
+            loop {
+                let changed = shared.changed.notified();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                if let Some(offset) = self.on(partition, |state| state.offset())? {
+                    return Ok(offset);
+                }
+                changed.await;
+            }
+        };
+        let after = shared.api_timeout();
+        let timed_out =
+            |_| ClientError::TimedOut { doing: format!("finding the position of {partition}"), after };
+        tokio::time::timeout(after, known).await.map_err(timed_out)?
+    }
+
+    /// The position of a partition if it is known by now.
+    pub fn known_position(&self, partition: &TopicPartition) -> Option<i64> {
+        self.shared().state().partitions.get(partition)?.offset()
+    }
+
+    fn on<T>(
+        &self,
+        partition: &TopicPartition,
+        act: impl FnOnce(&mut state::PartitionState) -> T,
+    ) -> Result<T, ClientError> {
+        self.open()?;
+        let mut state = self.shared().state();
+        let unknown = || ClientError::Misuse(format!("{partition} is not assigned to this consumer"));
+        state.partitions.get_mut(partition).map(act).ok_or_else(unknown)
+    }
+
+    /// Goes on from `offset`.
+    pub fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<(), ClientError> {
+        if offset < 0 {
+            return Err(ClientError::Misuse(format!("cannot seek to the negative offset {offset}")));
+        }
+        self.on(partition, |state| {
+            state.go_to(Position::At(offset));
+            state.committable = Some(offset);
+        })?;
+        self.shared().wake_fetcher.notify_one();
+        self.shared().changed.notify_waiters();
+        Ok(())
+    }
+
+    /// Goes on from the first retained record. An empty list means all assigned partitions.
+    pub fn seek_to_beginning(&self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
+        self.seek_to(partitions, offsets::EARLIEST)
+    }
+
+    /// Goes on after the last record. An empty list means all assigned partitions.
+    pub fn seek_to_end(&self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
+        self.seek_to(partitions, offsets::LATEST)
+    }
+
+    fn seek_to(&self, partitions: &[TopicPartition], spec: i64) -> Result<(), ClientError> {
+        let all = self.assignment();
+        for partition in if partitions.is_empty() { &all } else { partitions } {
+            self.on(partition, |state| state.go_to(Position::Reset(spec)))?;
+        }
+        self.shared().wake_fetcher.notify_one();
+        Ok(())
+    }
+
+    /// Hands out nothing of these partitions until resumed. Membership is not touched.
+    pub fn pause(&self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
+        partitions.iter().try_for_each(|partition| self.on(partition, |state| state.paused = true))
+    }
+
+    /// Ends a pause.
+    pub fn resume(&self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
+        partitions.iter().try_for_each(|partition| self.on(partition, |state| state.paused = false))?;
+        self.shared().wake_fetcher.notify_one();
+        self.shared().changed.notify_waiters();
+        Ok(())
+    }
+
+    /// The paused partitions, sorted.
+    pub fn paused(&self) -> Vec<TopicPartition> {
+        let state = self.shared().state();
+        state
+            .partitions
+            .iter()
+            .filter(|(_, partition)| partition.paused)
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// Commits the position of all assigned partitions: all records handed out so far count as processed. Gives what was
+    /// committed.
+    pub async fn commit(&self) -> Result<BTreeMap<TopicPartition, OffsetAndMetadata>, ClientError> {
+        self.open()?;
+        self.shared().group()?;
+        self.shared().commit_positions(true).await
+    }
+
+    /// Commits these offsets.
+    pub async fn commit_offsets(
+        &self,
+        offsets: &BTreeMap<TopicPartition, OffsetAndMetadata>,
+    ) -> Result<(), ClientError> {
+        self.open()?;
+        self.shared().commit(offsets).await
+    }
+
+    /// Starts a commit in the background (`None`: of all positions). `done` is called on a background task and must return
+    /// at once; without it a failure is logged.
+    pub fn commit_async(
+        &self,
+        offsets: Option<BTreeMap<TopicPartition, OffsetAndMetadata>>,
+        done: Option<CommitDone>,
+    ) {
+        let shared = Arc::clone(&self.inner.shared);
+        self.client().runtime().spawn("client-commit", async move {
+            let committing = async {
+                match offsets {
+                    None => shared.commit_positions(true).await,
+                    Some(offsets) => shared.commit(&offsets).await.map(|()| offsets),
+                }
+            };
+            let closing = shared.closing.clone();
+            let outcome = tokio::select! {
+                biased;
+                () = closing.cancelled() => Err(ClientError::Closed),
+                outcome = committing => outcome,
+            };
+            match (done, outcome) {
+                (Some(done), outcome) => done(outcome),
+                (None, Err(error)) => tracing::warn!(%error, "commit failed"),
+                (None, Ok(_)) => {}
+            }
+        });
+    }
+
+    /// What the group has committed; `None` for partitions without a commit.
+    pub async fn committed(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, Option<OffsetAndMetadata>>, ClientError> {
+        self.open()?;
+        let shared = self.shared();
+        let wanted: BTreeSet<TopicPartition> = partitions.iter().cloned().collect();
+        let mut found =
+            offsets::committed(&shared.client, shared.group()?, Some(&wanted), shared.api_timeout()).await?;
+        Ok(wanted.into_iter().map(|name| (name.clone(), found.remove(&name))).collect())
+    }
+
+    /// For each partition the first record whose time stamp is at least the given one (ms); `None` if there is none.
+    pub async fn offsets_for_times(
+        &self,
+        times: &HashMap<TopicPartition, i64>,
+    ) -> Result<BTreeMap<TopicPartition, Option<OffsetAndTimestamp>>, ClientError> {
+        if let Some((partition, time)) = times.iter().find(|(_, time)| **time < 0) {
+            return Err(ClientError::Misuse(format!(
+                "{partition}: a time stamp cannot be negative, got {time}"
+            )));
+        }
+        self.list(times.iter().map(|(partition, time)| (partition.clone(), *time)).collect()).await
+    }
+
+    /// The first retained offset of each partition.
+    pub async fn beginning_offsets(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, i64>, ClientError> {
+        self.ends(partitions, offsets::EARLIEST).await
+    }
+
+    /// The offset after the last visible record (with `read_committed`, the last stable offset) of each partition.
+    pub async fn end_offsets(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, i64>, ClientError> {
+        self.ends(partitions, offsets::LATEST).await
+    }
+
+    async fn ends(
+        &self,
+        partitions: &[TopicPartition],
+        spec: i64,
+    ) -> Result<BTreeMap<TopicPartition, i64>, ClientError> {
+        let found = self.list(partitions.iter().map(|partition| (partition.clone(), spec)).collect()).await?;
+        Ok(found
+            .into_iter()
+            .map(|(partition, found)| (partition, found.map_or(0, |found| found.offset)))
+            .collect())
+    }
+
+    async fn list(
+        &self,
+        specs: BTreeMap<TopicPartition, i64>,
+    ) -> Result<BTreeMap<TopicPartition, Option<OffsetAndTimestamp>>, ClientError> {
+        self.open()?;
+        let shared = self.shared();
+        let isolation = shared.config.isolation_level;
+        let outcomes = offsets::list(&shared.client, &specs, isolation, shared.api_timeout()).await?;
+        outcomes.into_iter().map(|(partition, outcome)| Ok((partition, outcome?))).collect()
+    }
+
+    /// How many records lie between position and the last known end, if both are known.
+    pub fn lag(&self, partition: &TopicPartition) -> Option<i64> {
+        let state = self.shared().state();
+        let partition = state.partitions.get(partition)?;
+        Some((partition.end? - partition.offset()?).max(0))
+    }
+
+    /// The last known high watermark of an assigned partition.
+    pub fn high_watermark(&self, partition: &TopicPartition) -> Option<i64> {
+        self.shared().state().partitions.get(partition)?.high_watermark
+    }
+
+    /// The partitions of a topic; `None` if it does not exist.
+    pub async fn partitions_for(&self, topic: &str) -> Result<Option<Vec<PartitionMetadata>>, ClientError> {
+        self.open()?;
+        let shared = self.shared();
+        let image = shared.client.refresh_metadata(&[topic], shared.api_timeout()).await?;
+        match image.topics.get(topic) {
+            Some(Ok(topic)) => Ok(Some(topic.partitions.clone())),
+            Some(Err(error)) if !error.is(ErrorCode::UnknownTopicOrPartition) => Err(error.clone()),
+            _ => Ok(None),
+        }
+    }
+
+    /// Member id in the group, and generation; `None` while there is no membership.
+    pub fn group_membership(&self) -> Option<(String, i32)> {
+        self.shared().membership().map(|membership| (membership.member_id, membership.generation))
+    }
+
+    /// Commits (if auto-commit is on), leaves the group and ends all tasks. Gives up waiting after `timeout`; the tasks end
+    /// all the same.
+    pub async fn close(&self, timeout: Duration) -> Result<(), ClientError> {
+        let shared = self.shared();
+        shared.leaving.cancel();
+        let left = tokio::time::timeout(timeout, shared.left.cancelled()).await;
+        shared.closing.cancel();
+        shared.client.close();
+        shared.state().assign(&BTreeSet::new(), Position::Unknown);
+        left.map_err(|_| ClientError::TimedOut { doing: "closing the consumer".into(), after: timeout })
+    }
+}
+
+impl std::fmt::Debug for Consumer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let client = &self.shared().client;
+        formatter.debug_struct("Consumer").field("client", client).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

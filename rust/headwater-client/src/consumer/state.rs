@@ -1,0 +1,310 @@
+//! What the polling thread, the fetch task and the group task of one consumer share: subscription, positions, answers.
+//!
+//! ```text
+//!  position ≤ first offset not handed out ≤ fetch_offset = offset the next fetch asks for
+//!  committable = position when the last poll began: what was handed out before it counts as processed
+//! ```
+//!
+//! One lock, held for short sections without waiting inside.
+
+use super::buffer::{Allowance, Answer};
+use super::fetched::FetchedPartition;
+use super::{PollLimits, Polled, RebalanceEvent, RebalanceKind};
+use crate::config::AutoOffsetReset;
+use crate::error::ClientError;
+use crate::offsets;
+use headwater_record::TopicPartition;
+use regex::Regex;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// Errors kept for the polling thread; more of them say nothing new.
+const ERRORS_MAX: usize = 16;
+
+/// What the consumer wants to read.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Subscription {
+    #[default]
+    None,
+    /// As a member of the group.
+    Topics(BTreeSet<Arc<str>>),
+    /// As a member of the group, whatever matches.
+    Pattern(Pattern),
+    /// These partitions, chosen by the caller.
+    Partitions,
+    /// All partitions of these topics, without membership.
+    AllOf(BTreeSet<Arc<str>>),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Pattern {
+    pub(super) regex: Regex,
+    pub(super) matching: BTreeSet<Arc<str>>,
+}
+
+impl Subscription {
+    /// Whether partitions come from the group.
+    pub(super) fn is_membership(&self) -> bool {
+        matches!(self, Self::Topics(_) | Self::Pattern(_))
+    }
+
+    pub(super) fn topics(&self) -> BTreeSet<Arc<str>> {
+        match self {
+            Self::Topics(topics) | Self::AllOf(topics) => topics.clone(),
+            Self::Pattern(pattern) => pattern.matching.clone(),
+            Self::None | Self::Partitions => BTreeSet::new(),
+        }
+    }
+}
+
+/// Where a partition is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Position {
+    /// To be taken from the group's commits, or else by the reset policy.
+    Unknown,
+    /// To be looked up: [`offsets::EARLIEST`], [`offsets::LATEST`], or a time.
+    Reset(i64),
+    /// The offset of the next record to be handed out.
+    At(i64),
+}
+
+pub(super) struct PartitionState {
+    pub(super) position: Position,
+    pub(super) committable: Option<i64>,
+    pub(super) fetch_offset: i64,
+    pub(super) paused: bool,
+    pub(super) answers: VecDeque<Answer>,
+    pub(super) queued_bytes: usize,
+    /// A lookup of the position is under way.
+    pub(super) resolving: bool,
+    /// Changes when the position is set by hand, so that answers to older questions are dropped.
+    pub(super) version: u64,
+    pub(super) high_watermark: Option<i64>,
+    pub(super) end: Option<i64>,
+    /// After a failure nothing is asked before this.
+    pub(super) not_before: Option<Instant>,
+    pub(super) preferred: Option<(i32, Instant)>,
+}
+
+impl PartitionState {
+    fn new(position: Position) -> Self {
+        let fetch_offset = if let Position::At(offset) = position { offset } else { -1 };
+        Self {
+            position,
+            committable: None,
+            fetch_offset,
+            paused: false,
+            answers: VecDeque::new(),
+            queued_bytes: 0,
+            resolving: false,
+            version: 0,
+            high_watermark: None,
+            end: None,
+            not_before: None,
+            preferred: None,
+        }
+    }
+
+    /// Goes elsewhere; forgets what was fetched for the old position.
+    pub(super) fn go_to(&mut self, position: Position) {
+        self.position = position;
+        if let Position::At(offset) = position {
+            self.fetch_offset = offset;
+        }
+        self.answers.clear();
+        self.queued_bytes = 0;
+        self.resolving = false;
+        self.not_before = None;
+        self.version += 1;
+    }
+
+    /// A lookup found the position.
+    pub(super) fn found(&mut self, offset: i64) {
+        self.go_to(Position::At(offset));
+        self.committable = Some(offset);
+    }
+
+    pub(super) fn offset(&self) -> Option<i64> {
+        if let Position::At(offset) = self.position { Some(offset) } else { None }
+    }
+
+    pub(super) fn push(&mut self, answer: Answer, next_offset: i64) {
+        self.queued_bytes += answer.size();
+        self.fetch_offset = next_offset;
+        self.answers.push_back(answer);
+    }
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) subscription: Subscription,
+    /// Counts changes of the subscription.
+    pub(super) subscription_version: u64,
+    pub(super) partitions: BTreeMap<TopicPartition, PartitionState>,
+    events: VecDeque<RebalanceEvent>,
+    /// Who waits until the events handed out are dealt with.
+    acknowledge: Vec<oneshot::Sender<()>>,
+    handed_out: Vec<oneshot::Sender<()>>,
+    errors: VecDeque<ClientError>,
+    /// Where the next poll begins, so that no partition starves.
+    turn: usize,
+    pub(super) last_poll: Option<Instant>,
+    /// Polls that wait right now.
+    pub(super) polling: usize,
+}
+
+impl State {
+    /// The reset policy as a position.
+    pub(super) fn reset_position(policy: AutoOffsetReset, now_ms: i64) -> Option<Position> {
+        match policy {
+            AutoOffsetReset::Earliest => Some(Position::Reset(offsets::EARLIEST)),
+            AutoOffsetReset::Latest => Some(Position::Reset(offsets::LATEST)),
+            AutoOffsetReset::ByDuration(ms) => Some(Position::Reset(now_ms.saturating_sub(ms).max(0))),
+            AutoOffsetReset::None => None,
+        }
+    }
+
+    pub(super) fn subscribe(&mut self, subscription: Subscription) {
+        self.subscription = subscription;
+        self.subscription_version += 1;
+    }
+
+    pub(super) fn assigned(&self) -> BTreeSet<TopicPartition> {
+        self.partitions.keys().cloned().collect()
+    }
+
+    /// Makes `wanted` the assignment; partitions that stay keep their positions.
+    pub(super) fn assign(&mut self, wanted: &BTreeSet<TopicPartition>, start: Position) {
+        self.partitions.retain(|partition, _| wanted.contains(partition));
+        for partition in wanted {
+            if !self.partitions.contains_key(partition) {
+                self.partitions.insert(partition.clone(), PartitionState::new(start));
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, gone: &BTreeSet<TopicPartition>) {
+        self.partitions.retain(|partition, _| !gone.contains(partition));
+    }
+
+    /// Queues an event; the receiver hears when it was dealt with.
+    pub(super) fn tell(
+        &mut self,
+        kind: RebalanceKind,
+        partitions: &BTreeSet<TopicPartition>,
+    ) -> oneshot::Receiver<()> {
+        let (done, dealt_with) = oneshot::channel();
+        self.events.push_back(RebalanceEvent { kind, partitions: partitions.iter().cloned().collect() });
+        self.acknowledge.push(done);
+        dealt_with
+    }
+
+    pub(super) fn fail(&mut self, error: ClientError) {
+        if self.errors.len() < ERRORS_MAX {
+            self.errors.push_back(error);
+        }
+    }
+
+    /// The events handed out earlier have been dealt with.
+    pub(super) fn acknowledge(&mut self) {
+        for waiting in self.handed_out.drain(..) {
+            // Whoever waited may have given up.
+            waiting.send(()).ok();
+        }
+    }
+
+    /// The records handed out earlier count as processed.
+    pub(super) fn begin_poll(&mut self, now: Instant) {
+        self.last_poll = Some(now);
+        self.acknowledge();
+        for partition in self.partitions.values_mut() {
+            partition.committable = partition.offset();
+        }
+    }
+
+    /// When the polling thread is too late; `None` while it is inside a poll.
+    pub(super) fn poll_deadline(&self, interval: std::time::Duration) -> Option<Instant> {
+        if self.polling > 0 { None } else { Some(self.last_poll? + interval) }
+    }
+
+    /// Takes what is there: events alone, or an error, or records. `Ok(None)` if there is nothing.
+    pub(super) fn take(
+        &mut self,
+        limits: PollLimits,
+        check_crcs: bool,
+    ) -> Result<Option<Polled>, ClientError> {
+        if !self.events.is_empty() {
+            self.handed_out.append(&mut self.acknowledge);
+            let events = self.events.drain(..).collect();
+            return Ok(Some(Polled { partitions: Vec::new(), events }));
+        }
+        if let Some(error) = self.errors.pop_front() {
+            return Err(error);
+        }
+        let partitions = self.take_records(limits, check_crcs)?;
+        Ok((!partitions.is_empty()).then_some(Polled { partitions, events: Vec::new() }))
+    }
+
+    fn take_records(
+        &mut self,
+        limits: PollLimits,
+        check_crcs: bool,
+    ) -> Result<Vec<FetchedPartition>, ClientError> {
+        let mut left = Allowance { records: limits.records.max(1), bytes: limits.bytes.max(1) };
+        let mut taken = Vec::new();
+        let count = self.partitions.len();
+        let first = if count == 0 { 0 } else { self.turn % count };
+        for step in 0..count {
+            let place = (first + step) % count;
+            let Some((name, partition)) = self.partitions.iter_mut().nth(place) else { break };
+            if partition.paused || partition.answers.is_empty() {
+                continue;
+            }
+            match partition.take(name, &mut left, check_crcs) {
+                Ok(fetched) => taken.extend(fetched),
+                // What was taken before is handed out first; the damaged batch is met again.
+                Err(error) if taken.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+            // A partition with more to give keeps its turn, so that its answer is used up in one go.
+            self.turn = if partition.answers.is_empty() { place + 1 } else { place };
+            if left.records == 0 || left.bytes == 0 {
+                break;
+            }
+        }
+        Ok(taken)
+    }
+}
+
+impl PartitionState {
+    fn take(
+        &mut self,
+        name: &TopicPartition,
+        left: &mut Allowance,
+        check_crcs: bool,
+    ) -> Result<Vec<FetchedPartition>, ClientError> {
+        let mut taken: Vec<FetchedPartition> = Vec::new();
+        while let (Some(answer), Position::At(offset)) = (self.answers.front_mut(), self.position) {
+            let cut = match answer.cut(name, offset, *left, check_crcs) {
+                Ok(cut) => cut,
+                Err(error) if taken.is_empty() => return Err(error),
+                Err(_) => break,
+            };
+            self.position = Position::At(cut.next_offset);
+            if cut.finished {
+                self.queued_bytes -= answer.size();
+                self.answers.pop_front();
+            }
+            left.records = left.records.saturating_sub(cut.records);
+            let bytes = cut.fetched.as_ref().map_or(0, |fetched| fetched.bytes.len());
+            left.bytes = left.bytes.saturating_sub(bytes);
+            taken.extend(cut.fetched);
+            if !cut.finished || left.records == 0 || left.bytes == 0 {
+                break;
+            }
+        }
+        Ok(taken)
+    }
+}

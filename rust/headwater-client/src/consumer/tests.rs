@@ -1,0 +1,125 @@
+//! Cutting answers and walking records, without a broker: bounds, gaps, markers, aborted transactions, damage.
+
+use super::buffer::{Allowance, Answer, Marks};
+use super::fetched::{AbortedTransaction, FetchedPartition};
+use crate::error::ClientError;
+use bytes::Bytes;
+use headwater_record::control::ControlType;
+use headwater_record::{BatchBuilder, Compression, TopicPartition};
+
+/// A batch of records whose values are their offsets.
+fn batch(codec: Compression, base: i64, count: i64, producer: Option<i64>) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(codec);
+    builder.set_base_offset(base);
+    if let Some(id) = producer {
+        builder.set_producer(id, 0, 0);
+        builder.set_transactional(true);
+    }
+    for offset in base..base + count {
+        builder.append(offset, None, Some(&offset.to_be_bytes()), &[]).unwrap();
+    }
+    builder.finish().unwrap().to_vec()
+}
+
+fn marker(kind: ControlType, base: i64, producer: i64) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(Compression::None);
+    builder.set_base_offset(base);
+    builder.set_producer(producer, 0, -1);
+    builder.set_transactional(true);
+    builder.set_control(true);
+    builder.append(0, Some(&kind.to_key()), Some(&[0; 6]), &[]).unwrap();
+    builder.finish().unwrap().to_vec()
+}
+
+fn answer(bytes: Vec<u8>, aborted: Option<Vec<AbortedTransaction>>) -> Answer {
+    let marks = Marks { high_watermark: 100, last_stable_offset: 100, log_start_offset: 0 };
+    Answer::new(Bytes::from(bytes), marks, aborted)
+}
+
+fn offsets(fetched: &FetchedPartition) -> Vec<i64> {
+    let mut seen = Vec::new();
+    let mut cursor = fetched.records();
+    while let Some(record) = cursor.next_record().unwrap() {
+        assert_eq!(record.value, Some(&record.offset.to_be_bytes()[..]));
+        seen.push(record.offset);
+    }
+    seen
+}
+
+/// Reads all from `start` by polls of `records`.
+fn drain(answer: &mut Answer, start: i64, records: usize) -> (Vec<i64>, i64) {
+    let name = TopicPartition::new("t", 0);
+    let mut seen = Vec::new();
+    let mut position = start;
+    loop {
+        let cut = answer.cut(&name, position, Allowance { records, bytes: usize::MAX }, true).unwrap();
+        assert!(cut.records <= records);
+        if let Some(fetched) = &cut.fetched {
+            assert_eq!((fetched.start_offset, fetched.end_offset), (position, cut.next_offset));
+            seen.extend(offsets(fetched));
+        }
+        position = cut.next_offset;
+        if cut.finished {
+            return (seen, position);
+        }
+    }
+}
+
+#[test]
+fn polls_of_any_size_see_every_record_once() {
+    for codec in [Compression::None, Compression::Lz4, Compression::Zstd] {
+        let bytes =
+            [batch(codec, 10, 7, None), batch(codec, 17, 1, None), batch(codec, 30, 12, None)].concat();
+        let all: Vec<i64> = (10..18).chain(30..42).collect();
+        for records in 1..25 {
+            for start in [0, 10, 13, 17, 20, 30, 41] {
+                let expected: Vec<i64> = all.iter().copied().filter(|offset| *offset >= start).collect();
+                let seen = drain(&mut answer(bytes.clone(), None), start, records);
+                assert_eq!(seen, (expected, 42), "{codec} from {start} by {records}");
+            }
+        }
+    }
+}
+
+#[test]
+fn aborted_records_and_markers_are_not_seen_and_are_passed() {
+    let none = Compression::None;
+    let bytes = [
+        batch(none, 0, 3, Some(1)),
+        batch(none, 3, 2, Some(2)),
+        batch(none, 5, 2, None),
+        marker(ControlType::Abort, 7, 1),
+        batch(none, 8, 2, Some(1)),
+        marker(ControlType::Commit, 10, 2),
+        marker(ControlType::Commit, 11, 1),
+    ]
+    .concat();
+    let aborted = vec![AbortedTransaction { producer_id: 1, first_offset: 0 }];
+    for records in 1..12 {
+        let committed = drain(&mut answer(bytes.clone(), Some(aborted.clone())), 0, records);
+        assert_eq!(committed, (vec![3, 4, 5, 6, 8, 9], 12), "by {records}");
+        let all = drain(&mut answer(bytes.clone(), None), 0, records);
+        assert_eq!(all, (vec![0, 1, 2, 3, 4, 5, 6, 8, 9], 12), "by {records}");
+    }
+}
+
+#[test]
+fn a_cut_last_batch_is_left_for_the_next_fetch() {
+    let mut bytes = [batch(Compression::None, 0, 3, None), batch(Compression::None, 3, 3, None)].concat();
+    bytes.truncate(bytes.len() - 5);
+    assert_eq!(drain(&mut answer(bytes, None), 0, 500), (vec![0, 1, 2], 3));
+}
+
+#[test]
+fn damage_is_named_and_never_handed_out() {
+    let mut bytes = [batch(Compression::None, 0, 3, None), batch(Compression::None, 3, 3, None)].concat();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    let name = TopicPartition::new("t", 0);
+    let mut answer = answer(bytes, None);
+    let allowance = Allowance { records: 3, bytes: usize::MAX };
+    let cut = answer.cut(&name, 0, allowance, true).unwrap();
+    assert_eq!(offsets(&cut.fetched.unwrap()), [0, 1, 2]);
+    let error = answer.cut(&name, 3, allowance, true).err().unwrap();
+    assert!(matches!(error, ClientError::CorruptBatch { offset: 3, .. }), "{error}");
+}
