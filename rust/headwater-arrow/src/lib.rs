@@ -1,1 +1,37 @@
-//! Record batches to Arrow, and retained segments to Parquet
+//! Topics as Arrow record batches, and retained segments as Parquet.
+//!
+//! ```text
+//!  PartitionSource ── raw batches ──> Decoder ── columns ──> RecordBatch ──> Scan (RecordBatchReader) ──> export
+//!   a Log in this process                                                     └─> FFI_ArrowArrayStream
+//!   a stopped broker's directory
+//!   a consumer over the network
+//! ```
+//!
+//! Bytes of whole Kafka batches go in, columns come out; no object is made per record. Everything here blocks
+//! and runs on the thread that asks for the next batch: call it outside the async runtime. Between batches an
+//! [`Interrupt`] is asked whether to go on.
+//!
+//! Deliberately absent: writing Arrow data to topics, Python (the reader fits `FFI_ArrowArrayStream` as it is),
+//! and any decision about which topics may be read.
+
+mod columns;
+mod decode;
+mod error;
+mod export;
+mod interrupt;
+mod partition;
+mod plan;
+mod scan;
+mod schema;
+pub mod source;
+
+pub use decode::{BatchLimits, Decoder, Filled, RawRange, decode_fetched};
+pub use error::{DecodeError, FilePosition, ScanError, SourceError};
+pub use export::{
+    ExportError, ExportOptions, ExportProgress, ExportReport, PARTITION_COLUMN_NOTE, PartitionReport, export,
+};
+pub use interrupt::{CancelFlag, Deadline, Interrupt, Interruption, Uninterrupted};
+pub use partition::PartitionScan;
+pub use plan::{ScanBound, ScanPlan};
+pub use scan::Scan;
+pub use schema::{BytesLayout, Column, Projection, ProjectionError};

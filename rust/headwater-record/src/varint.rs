@@ -64,28 +64,15 @@ pub fn write_varint(target: &mut [u8], value: i32) -> usize {
 }
 
 /// Takes a 32-bit number off the front of `source`.
-#[inline]
+#[inline(always)]
 pub fn read_varint(source: &mut &[u8]) -> Result<i32, VarintError> {
-    // Nearly every length and delta takes one byte.
-    if let Some((&first, rest)) = source.split_first()
-        && first < 0x80
-    {
-        *source = rest;
-        return Ok(unzigzag(u64::from(first)) as i32);
-    }
     let zigzag = read_unsigned::<VARINT_SIZE_MAX, 32>(source)?;
     Ok(unzigzag(zigzag) as i32)
 }
 
 /// Takes a 64-bit number off the front of `source`.
-#[inline]
+#[inline(always)]
 pub fn read_varlong(source: &mut &[u8]) -> Result<i64, VarintError> {
-    if let Some((&first, rest)) = source.split_first()
-        && first < 0x80
-    {
-        *source = rest;
-        return Ok(unzigzag(u64::from(first)));
-    }
     read_unsigned::<VARLONG_SIZE_MAX, 64>(source).map(unzigzag)
 }
 
@@ -95,8 +82,10 @@ pub const fn unzigzag(zigzag: u64) -> i64 {
     (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64)
 }
 
-#[inline]
+#[inline(always)]
 fn read_unsigned<const SIZE_MAX: usize, const BITS: u32>(source: &mut &[u8]) -> Result<u64, VarintError> {
+    // One branch for each byte: the processor guesses the length and reads on. Without branches (eight bytes at
+    // once) every field would wait for the length of the one before; measured, that halves the speed of reading.
     let mut value = 0u64;
     for index in 0..SIZE_MAX {
         let byte = *source.get(index).ok_or(VarintError::Truncated)?;
@@ -138,7 +127,8 @@ mod tests {
         fn round_trip(value: i64, shift in 0u32..64, tail: Vec<u8>) {
             let value = value >> shift;
             let mut buffer = [0; VARLONG_SIZE_MAX];
-            let mut bytes = buffer[..write_varlong(&mut buffer, value)].to_vec();
+            let length = write_varlong(&mut buffer, value);
+            let mut bytes = buffer[..length].to_vec();
             prop_assert_eq!(bytes.len(), varlong_size(value));
             bytes.extend_from_slice(&tail);
             let mut source = bytes.as_slice();

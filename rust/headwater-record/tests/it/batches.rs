@@ -182,7 +182,7 @@ fn iteration_can_pause_anywhere() {
     for pause in 0..=whole.len() {
         let mut first = RecordIter::new(batch.header(), batch.encoded_records()).unwrap();
         let mut parts: Vec<_> = first.by_ref().take(pause).collect();
-        let position = first.position();
+        let position = first.mark();
         parts.extend(RecordIter::resume(batch.header(), batch.encoded_records(), position).unwrap());
         assert_eq!(parts, whole);
     }

@@ -1,0 +1,205 @@
+//! A topic of any cluster, through the native consumer: partitions are read one after the other over one set
+//! of connections, from the consumer's fetch buffers.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_client::{ClientError, Consumer, FetchedPartition, PollLimits};
+use headwater_record::TopicPartition;
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+
+use super::{Bounds, PartitionSource, RawBatches};
+use crate::{Interrupt, SourceError};
+
+/// How long a wait for the cluster lasts before the interrupt is asked again.
+const WAIT_SLICE: Duration = Duration::from_millis(100);
+
+/// Makes sources of a topic's partitions that share one consumer.
+///
+/// The consumer must be used for nothing else, have no group, and its `isolation.level` decides which records
+/// are seen. Sources block: call them from threads that are not the runtime's.
+#[derive(Clone)]
+pub struct ClusterSources {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    consumer: Consumer,
+    runtime: Handle,
+    reading: Mutex<Option<Reading>>,
+}
+
+/// What the consumer is reading.
+struct Reading {
+    partition: TopicPartition,
+    // The offset that is handed out next.
+    next: i64,
+    // Polled and not handed out yet: one poll may bring several pieces of a partition, in order.
+    pieces: VecDeque<FetchedPartition>,
+    // Where the consumer stands after the last poll.
+    position: i64,
+}
+
+impl ClusterSources {
+    /// Reads through `consumer`, whose tasks run on `runtime`.
+    pub fn new(consumer: Consumer, runtime: Handle) -> ClusterSources {
+        ClusterSources { shared: Arc::new(Shared { consumer, runtime, reading: Mutex::new(None) }) }
+    }
+
+    /// The partitions of `topic`, by number; `None` if the cluster has no such topic. Blocking.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub fn of_topic(
+        &self,
+        topic: &str,
+        interrupt: &dyn Interrupt,
+    ) -> Result<Option<Vec<Box<dyn PartitionSource>>>, SourceError> {
+        let found = self.shared.wait(interrupt, self.shared.consumer.partitions_for(topic))?;
+        let Some(found) = found else { return Ok(None) };
+        let mut numbers: Vec<i32> = found.iter().map(|partition| partition.partition).collect();
+        numbers.sort_unstable();
+        let topic: Arc<str> = topic.into();
+        let source = |number| -> Box<dyn PartitionSource> {
+            let partition = TopicPartition::new(topic.clone(), number);
+            Box::new(ClusterSource { shared: self.shared.clone(), partition })
+        };
+        Ok(Some(numbers.into_iter().map(source).collect()))
+    }
+}
+
+impl Shared {
+    /// Waits for `work`, asking `interrupt` meanwhile.
+    fn wait<T>(
+        &self,
+        interrupt: &dyn Interrupt,
+        work: impl Future<Output = Result<T, impl Into<SourceError>>>,
+    ) -> Result<T, SourceError> {
+        self.runtime.block_on(async {
+            let mut work = std::pin::pin!(work);
+            loop {
+                interrupt.check()?;
+                if let Ok(done) = tokio::time::timeout(WAIT_SLICE, &mut work).await {
+                    return done.map_err(Into::into);
+                }
+            }
+        })
+    }
+
+    async fn offset(
+        &self,
+        partition: &TopicPartition,
+        offsets: Result<BTreeMap<TopicPartition, i64>, ClientError>,
+    ) -> Result<i64, ClientError> {
+        match offsets?.remove(partition) {
+            Some(offset) => Ok(offset),
+            // The client answers for every partition it was asked about; ask it for its own error otherwise.
+            None => self.consumer.position(partition).await,
+        }
+    }
+
+    /// Makes the consumer read `partition` from `offset`, and nothing else.
+    async fn aim(&self, partition: &TopicPartition, offset: i64) -> Result<(), ClientError> {
+        let mut reading = self.reading.lock().await;
+        match &*reading {
+            Some(current) if current.partition == *partition && current.next == offset => return Ok(()),
+            Some(current) if current.partition == *partition => {}
+            _ => self.consumer.assign(std::slice::from_ref(partition))?,
+        }
+        self.consumer.seek(partition, offset)?;
+        let pieces = VecDeque::new();
+        *reading = Some(Reading { partition: partition.clone(), next: offset, pieces, position: offset });
+        Ok(())
+    }
+
+    /// Polls once and keeps what came.
+    async fn fetch(&self, bytes_max: usize) -> Result<(), ClientError> {
+        let polled = self.consumer.poll(PollLimits { records: usize::MAX, bytes: bytes_max }, WAIT_SLICE).await?;
+        if let Some(reading) = &mut *self.reading.lock().await {
+            let TopicPartition { topic, partition } = &reading.partition;
+            let is_ours = |piece: &FetchedPartition| piece.partition == *partition && piece.topic == *topic;
+            reading.pieces.extend(polled.partitions.into_iter().filter(is_ours));
+            reading.position = self.consumer.position(&reading.partition).await?;
+        }
+        Ok(())
+    }
+
+    /// The next piece, which must be the one at `offset`; `None` if there is none yet.
+    async fn hand_out(&self, offset: i64) -> Result<Option<RawBatches>, SourceError> {
+        let mut reading = self.reading.lock().await;
+        let Some(reading) = &mut *reading else { return Ok(None) };
+        match reading.pieces.pop_front() {
+            Some(piece) => {
+                // The consumer went on at the first record that retention left.
+                if piece.log_start_offset > offset {
+                    let (start, end) = (piece.log_start_offset, piece.high_watermark);
+                    return Err(SourceError::OffsetOutOfRange { offset, start, end });
+                }
+                reading.next = piece.end_offset;
+                Ok(Some(RawBatches::fetched(piece)))
+            }
+            // Batches without visible records, markers for example, move the position only.
+            None if reading.position > offset => {
+                reading.next = reading.position;
+                Ok(Some(RawBatches { end_offset: Some(reading.next), ..RawBatches::default() }))
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+struct ClusterSource {
+    shared: Arc<Shared>,
+    partition: TopicPartition,
+}
+
+impl PartitionSource for ClusterSource {
+    fn topic(&self) -> &Arc<str> {
+        &self.partition.topic
+    }
+
+    fn partition(&self) -> i32 {
+        self.partition.partition
+    }
+
+    fn bounds(&mut self, interrupt: &dyn Interrupt) -> Result<Bounds, SourceError> {
+        let shared = &self.shared;
+        let wanted = std::slice::from_ref(&self.partition);
+        shared.wait(interrupt, async {
+            let start =
+                shared.offset(&self.partition, shared.consumer.beginning_offsets(wanted).await).await?;
+            let end = shared.offset(&self.partition, shared.consumer.end_offsets(wanted).await).await?;
+            Ok::<_, ClientError>(Bounds { start, end: end.max(start) })
+        })
+    }
+
+    fn offset_for_timestamp(
+        &mut self,
+        timestamp: i64,
+        interrupt: &dyn Interrupt,
+    ) -> Result<Option<i64>, SourceError> {
+        let wanted = HashMap::from([(self.partition.clone(), timestamp)]);
+        let mut found = self.shared.wait(interrupt, self.shared.consumer.offsets_for_times(&wanted))?;
+        Ok(found.remove(&self.partition).flatten().map(|found| found.offset))
+    }
+
+    fn read(
+        &mut self,
+        offset: i64,
+        bytes_max: usize,
+        interrupt: &dyn Interrupt,
+    ) -> Result<RawBatches, SourceError> {
+        let shared = &self.shared;
+        shared.wait(interrupt, async {
+            shared.aim(&self.partition, offset).await?;
+            loop {
+                if let Some(raw) = shared.hand_out(offset).await? {
+                    return Ok::<_, SourceError>(raw);
+                }
+                shared.fetch(bytes_max).await?;
+            }
+        })
+    }
+}
