@@ -20,7 +20,7 @@ help: ## print this list
 
 .PHONY: demo
 demo: .venv/release.stamp ## replay 336,776 flights through an embedded broker and check every count
-	@$(PY) -m headwater.demo
+	@$(PY) -m headwater.demo --data .cache/demo
 
 .PHONY: test
 test: .venv/dev.stamp jars kcat ## run every test: Rust, Python, other people's clients

@@ -28,7 +28,16 @@ class Server:
         self.log: deque[str] = deque(maxlen=400)
 
     def start(self) -> Server:
-        command = [sys.executable, "-m", "headwater", "start", "--data", str(self.data), "--listen", self.listen]
+        command = [
+            sys.executable,
+            "-m",
+            "headwater",
+            "start",
+            "--data",
+            str(self.data),
+            "--listen",
+            self.listen,
+        ]
         for entry in self.config:
             command += ["-c", entry]
         self.process = subprocess.Popen(
@@ -107,11 +116,17 @@ def shared_server(data: Path) -> Server | Elsewhere:
     return Elsewhere(bootstrap) if bootstrap else Server(data)
 
 
-def headwater(*arguments: str, stdin: str | bytes | None = None, check: bool = True) -> subprocess.CompletedProcess[bytes]:
+def headwater(
+    *arguments: str, stdin: str | bytes | None = None, check: bool = True
+) -> subprocess.CompletedProcess[bytes]:
     """Runs the command-line tool to its end."""
     data = stdin.encode() if isinstance(stdin, str) else stdin
     done = subprocess.run(
-        [sys.executable, "-m", "headwater", *arguments], input=data, capture_output=True, check=False, timeout=100
+        [sys.executable, "-m", "headwater", *arguments],
+        input=data,
+        capture_output=True,
+        check=False,
+        timeout=100,
     )
     if check:
         assert done.returncode == 0, done.stderr.decode()

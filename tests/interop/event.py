@@ -27,13 +27,24 @@ def events(count: int = 60, *, null_headers: bool = True) -> list[Event]:
         Event(
             b"headers",
             "Grüße, 世界".encode(),
-            (("trace", b"1"), ("trace", b"2"), ("other", b""), ("nothing", None if null_headers else b""), ("trace", bytes(range(256)))),
+            (
+                ("trace", b"1"),
+                ("trace", b"2"),
+                ("other", b""),
+                ("nothing", None if null_headers else b""),
+                ("trace", bytes(range(256))),
+            ),
             BASE_TIMESTAMP_MS - 1,
         ),
         Event(bytes(range(256)), bytes(reversed(range(256))) * 40, (), BASE_TIMESTAMP_MS),
     ]
     plain = [
-        Event(f"key-{i % 7}".encode(), f'{{"number": {i}, "text": "{"headwater " * (i % 5)}"}}'.encode(), (), BASE_TIMESTAMP_MS + i)
+        Event(
+            f"key-{i % 7}".encode(),
+            f'{{"number": {i}, "text": "{"headwater " * (i % 5)}"}}'.encode(),
+            (),
+            BASE_TIMESTAMP_MS + i,
+        )
         for i in range(count)
     ]
     return corners + plain

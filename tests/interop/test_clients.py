@@ -23,7 +23,9 @@ def create_topics(bootstrap: str, names: list[str]) -> None:
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     # Events of 2023 would be due for deletion at once under the default retention.
     config = {"retention.ms": "-1"}
-    admin.create_topics([NewTopic(n, num_partitions=PARTITIONS, replication_factor=1, topic_configs=config) for n in names])
+    admin.create_topics(
+        [NewTopic(n, num_partitions=PARTITIONS, replication_factor=1, topic_configs=config) for n in names]
+    )
     admin.close()
 
 

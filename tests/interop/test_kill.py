@@ -94,5 +94,7 @@ def test_acknowledged_records_survive_kills(tmp_path: Path) -> None:
         values = [int(value) for _, value in read[partition]]
         assert values == sorted(set(values)), "a record is there twice or out of order"
         by_offset = dict(read[partition])
-        assert all(by_offset.get(offset) == value for offset, value in acknowledged[partition]), "an acknowledged record is lost"
+        assert all(by_offset.get(offset) == value for offset, value in acknowledged[partition]), (
+            "an acknowledged record is lost"
+        )
     assert sum(map(len, acknowledged.values())) >= KILLS * ACKNOWLEDGED_BETWEEN_KILLS

@@ -24,7 +24,9 @@ def produce(bootstrap: str, topic: str, events: Sequence[Event], codec: str) -> 
         await producer.start()
         try:
             waits = [
-                await producer.send(topic, key=e.key, value=e.value, headers=list(e.headers), timestamp_ms=e.timestamp_ms)
+                await producer.send(
+                    topic, key=e.key, value=e.value, headers=list(e.headers), timestamp_ms=e.timestamp_ms
+                )
                 for e in events
             ]
             await asyncio.gather(*waits)
@@ -34,13 +36,19 @@ def produce(bootstrap: str, topic: str, events: Sequence[Event], codec: str) -> 
     asyncio.run(run())
 
 
-def consume(bootstrap: str, topics: Sequence[str], group: str, count: int, *, members: int = 2) -> list[tuple[int, Event]]:
+def consume(
+    bootstrap: str, topics: Sequence[str], group: str, count: int, *, members: int = 2
+) -> list[tuple[int, Event]]:
     seen: list[tuple[int, Event]] = []
     deadline = time.monotonic() + 60
 
     async def member(index: int) -> None:
         consumer = AIOKafkaConsumer(
-            *topics, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest", client_id=f"member-{index}"
+            *topics,
+            bootstrap_servers=bootstrap,
+            group_id=group,
+            auto_offset_reset="earliest",
+            client_id=f"member-{index}",
         )
         await consumer.start()
         try:

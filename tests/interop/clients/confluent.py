@@ -28,7 +28,9 @@ def produce(bootstrap: str, topic: str, events: Sequence[Event], codec: str) -> 
     assert not failures
 
 
-def consume(bootstrap: str, topics: Sequence[str], group: str, count: int, *, members: int = 2) -> list[tuple[int, Event]]:
+def consume(
+    bootstrap: str, topics: Sequence[str], group: str, count: int, *, members: int = 2
+) -> list[tuple[int, Event]]:
     seen: list[tuple[int, Event]] = []
     lock = threading.Lock()
     deadline = time.monotonic() + 60

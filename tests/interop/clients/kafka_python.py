@@ -14,9 +14,12 @@ CAN_PRODUCE_NULL_HEADERS = False
 
 
 def produce(bootstrap: str, topic: str, events: Sequence[Event], codec: str) -> None:
-    producer = KafkaProducer(bootstrap_servers=bootstrap, compression_type=None if codec == "none" else codec, linger_ms=20)
+    producer = KafkaProducer(
+        bootstrap_servers=bootstrap, compression_type=None if codec == "none" else codec, linger_ms=20
+    )
     futures = [
-        producer.send(topic, key=e.key, value=e.value, headers=list(e.headers), timestamp_ms=e.timestamp_ms) for e in events
+        producer.send(topic, key=e.key, value=e.value, headers=list(e.headers), timestamp_ms=e.timestamp_ms)
+        for e in events
     ]
     producer.flush(30)
     for future in futures:
@@ -24,7 +27,9 @@ def produce(bootstrap: str, topic: str, events: Sequence[Event], codec: str) -> 
     producer.close()
 
 
-def consume(bootstrap: str, topics: Sequence[str], group: str, count: int, *, members: int = 2) -> list[tuple[int, Event]]:
+def consume(
+    bootstrap: str, topics: Sequence[str], group: str, count: int, *, members: int = 2
+) -> list[tuple[int, Event]]:
     """Returns (member, event); the members read until they have `count` together."""
     seen: list[tuple[int, Event]] = []
     lock = threading.Lock()
@@ -32,7 +37,11 @@ def consume(bootstrap: str, topics: Sequence[str], group: str, count: int, *, me
 
     def member(index: int) -> None:
         consumer = KafkaConsumer(
-            *topics, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest", client_id=f"member-{index}"
+            *topics,
+            bootstrap_servers=bootstrap,
+            group_id=group,
+            auto_offset_reset="earliest",
+            client_id=f"member-{index}",
         )
         while len(seen) < count and time.monotonic() < deadline:
             for records in consumer.poll(timeout_ms=200).values():

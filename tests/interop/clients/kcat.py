@@ -17,7 +17,20 @@ CAN_PRODUCE_BINARY = False
 def produce(bootstrap: str, topic: str, events: Sequence[Event], codec: str) -> None:
     headers = events[0].headers
     assert all(e.headers == headers for e in events), "kcat gives all records of a run the same headers"
-    command = ["kcat", "-P", "-b", bootstrap, "-t", topic, "-K", "\t", "-z", codec, "-X", "queue.buffering.max.ms=20"]
+    command = [
+        "kcat",
+        "-P",
+        "-b",
+        bootstrap,
+        "-t",
+        topic,
+        "-K",
+        "\t",
+        "-z",
+        codec,
+        "-X",
+        "queue.buffering.max.ms=20",
+    ]
     for name, value in headers:
         command += ["-H", f"{name}={(value or b'').decode()}"]
     lines = b"".join((e.key or b"") + b"\t" + (e.value or b"") + b"\n" for e in events)
@@ -25,7 +38,9 @@ def produce(bootstrap: str, topic: str, events: Sequence[Event], codec: str) -> 
     assert done.returncode == 0, done.stderr.decode()
 
 
-def consume(bootstrap: str, topics: Sequence[str], group: str, count: int, *, members: int = 2) -> list[tuple[int, Event]]:
+def consume(
+    bootstrap: str, topics: Sequence[str], group: str, count: int, *, members: int = 2
+) -> list[tuple[int, Event]]:
     command = ["kcat", "-b", bootstrap, "-u", "-J", "-X", "auto.offset.reset=earliest", "-G", group, *topics]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(members)]
     seen: list[tuple[int, Event]] = []
@@ -55,5 +70,8 @@ def _event(line: bytes) -> Event:
     headers = tuple((name, value.encode()) for name, value in zip(names[::2], names[1::2], strict=True))
     key, value = record["key"], record["payload"]
     return Event(
-        None if key is None else key.encode(), None if value is None else value.encode(), headers, record["ts"]
+        None if key is None else key.encode(),
+        None if value is None else value.encode(),
+        headers,
+        record["ts"],
     )

@@ -1,0 +1,88 @@
+"""Event streaming in a wheel: a Kafka-compatible broker and clients, Arrow and Parquet, without a JVM.
+
+    import headwater
+
+    with headwater.Broker("./data") as broker:
+        with headwater.Producer(broker) as producer:
+            producer.produce("greetings", "hello")
+        with headwater.Consumer(broker, ["greetings"]) as consumer:
+            print(consumer.poll(timeout=5))
+
+Wherever a `Broker` is expected as a target, the address of any Kafka-compatible cluster will do: `"host:9092"`.
+"""
+
+from headwater._headwater import (
+    Admin,
+    ArrowBatch,
+    Broker,
+    Consumer,
+    Delivery,
+    Producer,
+    Record,
+    RecordMetadata,
+    Scan,
+    __version__,
+    scan,
+)
+from headwater._types import (
+    ClusterDescription,
+    ConfigValue,
+    ExportReport,
+    GroupDescription,
+    GroupListing,
+    MemberDescription,
+    Node,
+    OffsetAndMetadata,
+    OffsetAndTimestamp,
+    PartitionDescription,
+    TopicDescription,
+    TopicPartition,
+)
+from headwater.errors import (
+    BrokerError,
+    ClosedError,
+    ConfigError,
+    ConnectionFailedError,
+    CorruptRecordError,
+    HeadwaterError,
+    MisuseError,
+    OffsetError,
+    StorageError,
+    TimedOutError,
+)
+
+__all__ = [
+    "Admin",
+    "ArrowBatch",
+    "Broker",
+    "BrokerError",
+    "ClosedError",
+    "ClusterDescription",
+    "ConfigError",
+    "ConfigValue",
+    "ConnectionFailedError",
+    "Consumer",
+    "CorruptRecordError",
+    "Delivery",
+    "ExportReport",
+    "GroupDescription",
+    "GroupListing",
+    "HeadwaterError",
+    "MemberDescription",
+    "MisuseError",
+    "Node",
+    "OffsetAndMetadata",
+    "OffsetAndTimestamp",
+    "OffsetError",
+    "PartitionDescription",
+    "Producer",
+    "Record",
+    "RecordMetadata",
+    "Scan",
+    "StorageError",
+    "TimedOutError",
+    "TopicDescription",
+    "TopicPartition",
+    "__version__",
+    "scan",
+]

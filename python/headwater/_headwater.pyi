@@ -1,0 +1,442 @@
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from os import PathLike
+from types import TracebackType
+from typing import Any, Literal, TypeAlias, final
+
+from typing_extensions import Self
+
+from headwater._types import (
+    ClusterDescription,
+    ConfigValue,
+    ExportReport,
+    GroupDescription,
+    GroupListing,
+    OffsetAndMetadata,
+    OffsetAndTimestamp,
+    TopicDescription,
+    TopicPartition,
+)
+from headwater.errors import HeadwaterError
+
+__version__: str
+
+_BytesLike = bytes | bytearray | memoryview | str
+_Headers = Sequence[tuple[str, _BytesLike | None]] | Mapping[str, _BytesLike | None]
+_Partition = TopicPartition | tuple[str, int]
+_Listener = Callable[[list[TopicPartition]], object]
+_Bound = int | datetime | Mapping[int, int]
+_Target: TypeAlias = "Broker | str | Sequence[str]"
+
+@final
+class Broker:
+    """A broker inside this process.
+
+    Args:
+        data: its data directory; None makes a temporary one that is removed when the broker stops.
+        listen: address for other processes (port 0 picks one); None opens no port, and only this process gets in.
+        config: settings by Kafka's names, such as `{"num.partitions": 3}`.
+
+    Raises:
+        StorageError: the directory cannot be used, or another process has it (the message names the process).
+        ConfigError: a setting is unknown, unsupported or has a value of the wrong form.
+
+    A context manager; leaving it stops the broker. Clients of this process reach it without a socket.
+    """
+    def __new__(
+        cls,
+        data: str | PathLike[str] | None = None,
+        *,
+        listen: str | None = "127.0.0.1:0",
+        config: Mapping[str, Any] | None = None,
+    ) -> Self: ...
+    @property
+    def bootstrap_servers(self) -> str | None:
+        """The address for other processes; None without a port."""
+    @property
+    def data(self) -> str:
+        """The data directory."""
+    @property
+    def topics(self) -> list[str]:
+        """Names of the topics, internal ones left out."""
+    def stop(self) -> None:
+        """Stops serving, flushes everything and gives the directory back. Further calls do nothing."""
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+@final
+class Producer:
+    """Sends records; idempotent, with `acks=all`, unless told otherwise. Safe to use from several threads.
+
+    Args:
+        target: a `Broker`, or the address of any Kafka-compatible cluster: `"host:port,host:port"`.
+        key_serializer, value_serializer: callables from your object to bytes.
+        config: Kafka's producer settings with underscores, such as `linger_ms=20` or `compression_type="zstd"`.
+
+    Raises:
+        ConfigError: a setting is unknown or has a value of the wrong form.
+    """
+    def __new__(
+        cls,
+        target: _Target,
+        *,
+        key_serializer: Callable[[Any], bytes] | None = None,
+        value_serializer: Callable[[Any], bytes] | None = None,
+        **config: Any,
+    ) -> Self: ...
+    def produce(
+        self,
+        topic: str,
+        value: Any = None,
+        *,
+        key: Any = None,
+        headers: _Headers | None = None,
+        partition: int | None = None,
+        timestamp: int | None = None,
+        on_delivery: Callable[[HeadwaterError | None, RecordMetadata], object] | None = None,
+    ) -> None:
+        """Appends one record to its batch and returns; the fast way.
+
+        Waits (up to `max_block_ms`) only while the topic's partitions are unknown or `buffer_memory` is used up.
+
+        Args:
+            value, key: bytes, bytearray, memoryview, str (as UTF-8) or None; other types need a serializer.
+            headers: pairs of name and value; order and duplicates are kept.
+            partition: default: by murmur2 of the key, as Java's client does; without a key, batches stick to one.
+            timestamp: milliseconds since the epoch; default: now.
+            on_delivery: called with (error or None, metadata) once the record's fate is known, on a thread that calls
+                `produce`, `poll`, `flush` or `close`.
+
+        Records without `on_delivery` that fail are reported by `flush` and `close`.
+        """
+    def send(
+        self,
+        topic: str,
+        value: Any = None,
+        *,
+        key: Any = None,
+        headers: _Headers | None = None,
+        partition: int | None = None,
+        timestamp: int | None = None,
+    ) -> Delivery:
+        """As `produce`, but returns a `Delivery` to wait for with `result()` or `await`."""
+    def produce_many(
+        self,
+        topic: str,
+        values: Iterable[Any],
+        keys: Iterable[Any] | None = None,
+        *,
+        partition: int | None = None,
+        timestamps: Iterable[int | None] | None = None,
+    ) -> int:
+        """Appends one record per value; returns how many. One call for many records is the fastest way of all."""
+    def poll(self, timeout: float | None = 0.0) -> int:
+        """Runs callbacks that are due, waiting up to `timeout` seconds for the first; returns how many ran."""
+    def flush(self, timeout: float | None = None) -> None:
+        """Waits until every record has its fate.
+
+        Raises:
+            TimedOutError: records are still under way after `timeout` seconds.
+            BrokerError: records without a callback failed; the message says how many and why.
+        """
+    def close(self, timeout: float | None = 120.0) -> None:
+        """Flushes, then ends. Further calls do nothing."""
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes of records whose fate is not known yet; at most `buffer_memory`."""
+    def partitions_for(self, topic: str) -> list[int]:
+        """The partitions of a topic."""
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        _error: BaseException | None = None,
+        _traceback: TracebackType | None = None,
+    ) -> None: ...
+
+@final
+class RecordMetadata:
+    """Where a record went. `offset` is -1 with `acks=0`; `timestamp` is in milliseconds."""
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+
+@final
+class Delivery:
+    """The fate of one record; `await` it, or call `result`."""
+    def result(self, timeout: float | None = None) -> RecordMetadata:
+        """Waits for the fate and returns where the record went, or raises why it went nowhere."""
+    def done(self) -> bool:
+        """Whether the fate is known."""
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    def __await__(self) -> Generator[Any, None, RecordMetadata]: ...
+
+@final
+class Arrivals:
+    """Tells an event loop which deliveries are settled; for `headwater._aio` alone."""
+    def __new__(cls, descriptor: int) -> Self: ...
+    def expect(self, delivery: Delivery, number: int) -> None: ...
+    def drain(self) -> list[int]: ...
+
+@final
+class Record:
+    """One record as read; bytes are made when an attribute is looked at."""
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds since the epoch; -1 if the record has none."""
+    @property
+    def timestamp_type(self) -> int:
+        """0: set by the producer (CreateTime); 1: by the broker (LogAppendTime)."""
+    @property
+    def key(self) -> Any:
+        """Bytes or None, or what the deserializer made of them."""
+    @property
+    def value(self) -> Any:
+        """Bytes or None (a tombstone), or what the deserializer made of them."""
+    @property
+    def headers(self) -> list[tuple[str, bytes | None]]:
+        """Pairs of name and value, in order, duplicates kept."""
+
+@final
+class Consumer:
+    """Reads records, alone or as a member of a group. One thread polls; other calls may come from any.
+
+    Args:
+        target: a `Broker`, or the address of any Kafka-compatible cluster.
+        topics: one topic or several.
+        group: the consumer group. With one, Kafka's defaults hold: from the latest offset, auto-commit every 5 s.
+            Without one, all partitions are read from the beginning and nothing is committed.
+        key_deserializer, value_deserializer: callables from bytes to your object.
+        config: Kafka's consumer settings with underscores, such as `auto_offset_reset="earliest"`.
+    """
+    def __new__(
+        cls,
+        target: _Target,
+        topics: str | Sequence[str] | None = None,
+        *,
+        group: str | None = None,
+        key_deserializer: Callable[[bytes], Any] | None = None,
+        value_deserializer: Callable[[bytes], Any] | None = None,
+        **config: Any,
+    ) -> Self: ...
+    def subscribe(
+        self,
+        topics: str | Sequence[str] | None = None,
+        *,
+        pattern: str | None = None,
+        on_assign: _Listener | None = None,
+        on_revoke: _Listener | None = None,
+        on_lost: _Listener | None = None,
+    ) -> None:
+        """Joins the group for these topics, or for all whose whole name matches `pattern`.
+
+        The listeners are called inside `poll`: after partitions were assigned, before they are given up (the last
+        chance to commit), and after they were lost (by default `on_revoke` is called then as well).
+        """
+    def unsubscribe(self) -> None:
+        """Leaves the group and forgets the assignment."""
+    def assign(self, partitions: Iterable[_Partition]) -> None:
+        """Reads exactly these partitions, without a group's assignment."""
+    def assignment(self) -> list[TopicPartition]:
+        """The partitions read now, sorted."""
+    def subscription(self) -> list[str]:
+        """The topics subscribed to, sorted."""
+    def poll(self, max_records: int = 500, timeout: float | None = None) -> list[Record]:
+        """Returns at most `max_records` records, at once if there are any.
+
+        Waits up to `timeout` seconds for the first (None: as long as it takes); an empty list after that.
+        """
+    def poll_arrow(
+        self, max_records: int | None = None, timeout: float | None = None, *, columns: Sequence[str] | None = None
+    ) -> ArrowBatch:
+        """As `poll`, but as Arrow; at most 65,536 rows. Commits and groups work as with `poll`."""
+    def __iter__(self) -> Iterator[Record]: ...
+    def __next__(self) -> Record: ...
+    def position(self, partition: _Partition) -> int:
+        """Offset of the next record to be handed out."""
+    def seek(self, partition: _Partition, offset: int) -> None:
+        """Goes on from `offset`."""
+    def seek_to_beginning(self, partitions: Iterable[_Partition] | None = None) -> None:
+        """Goes on from the first retained record, of all assigned partitions by default."""
+    def seek_to_end(self, partitions: Iterable[_Partition] | None = None) -> None:
+        """Goes on after the last record, of all assigned partitions by default."""
+    def pause(self, partitions: Iterable[_Partition]) -> None:
+        """Hands out nothing of these partitions until `resume`; membership is not touched."""
+    def resume(self, partitions: Iterable[_Partition]) -> None:
+        """Ends a pause."""
+    def paused(self) -> list[TopicPartition]:
+        """The paused partitions, sorted."""
+    def commit(
+        self, offsets: Mapping[_Partition, int | OffsetAndMetadata] | None = None
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        """Commits these offsets, or the position after every record handed out so far; returns what was committed."""
+    def committed(self, partitions: Iterable[_Partition]) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        """What the group has committed."""
+    def offsets_for_times(self, times: Mapping[_Partition, int]) -> dict[TopicPartition, OffsetAndTimestamp | None]:
+        """For each partition the first record not older than a time (ms); None if there is none."""
+    def beginning_offsets(self, partitions: Iterable[_Partition]) -> dict[TopicPartition, int]:
+        """The first retained offset of each partition."""
+    def end_offsets(self, partitions: Iterable[_Partition]) -> dict[TopicPartition, int]:
+        """The offset after the last visible record of each partition."""
+    def lag(self, partition: _Partition) -> int | None:
+        """Records between position and the last known end; None while either is unknown."""
+    def partitions_for(self, topic: str) -> list[int] | None:
+        """The partitions of a topic; None if it does not exist."""
+    @property
+    def member_id(self) -> str | None:
+        """The id of this member of its group; None while there is no membership."""
+    def close(self, timeout: float | None = 30.0) -> None:
+        """Commits if auto-commit is on, leaves the group, ends. Further calls do nothing."""
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        _error: BaseException | None = None,
+        _traceback: TracebackType | None = None,
+    ) -> None: ...
+
+@final
+class Admin:
+    """Topics, settings, groups and offsets of a cluster.
+
+    Args:
+        target: a `Broker`, or the address of any Kafka-compatible cluster.
+        config: Kafka's admin settings with underscores, such as `request_timeout_ms=5000`.
+    """
+    def __new__(cls, target: _Target, **config: Any) -> Self: ...
+    def create_topic(
+        self,
+        name: str,
+        *,
+        partitions: int | None = None,
+        replication_factor: int | None = None,
+        config: Mapping[str, Any] | None = None,
+        validate_only: bool = False,
+    ) -> None:
+        """Creates a topic; returns when its partitions are served. Numbers default to the broker's settings."""
+    def delete_topics(self, names: str | Sequence[str]) -> None:
+        """Deletes topics and their records."""
+    def list_topics(self, *, internal: bool = False) -> list[str]:
+        """Names of all topics, sorted."""
+    def describe_topic(self, name: str) -> TopicDescription:
+        """Partitions, leaders and replicas of a topic."""
+    def create_partitions(self, topic: str, count: int) -> None:
+        """Grows a topic to `count` partitions."""
+    def delete_records(self, before: Mapping[_Partition, int]) -> dict[TopicPartition, int]:
+        """Deletes what lies before these offsets (-1: everything visible); returns the new first offsets."""
+    def describe_config(self, topic: str) -> dict[str, ConfigValue]:
+        """All settings of a topic."""
+    def describe_broker_config(self, node: int | None = None) -> dict[str, ConfigValue]:
+        """All settings of a broker, by default of the controller."""
+    def alter_config(self, topic: str, changes: Mapping[str, Any], *, validate_only: bool = False) -> None:
+        """Changes single settings of a topic; None goes back to the default."""
+    def describe_cluster(self) -> ClusterDescription:
+        """The brokers."""
+    def list_groups(self) -> list[GroupListing]:
+        """All groups."""
+    def describe_group(self, group: str) -> GroupDescription:
+        """A group and its members."""
+    def delete_groups(self, groups: str | Sequence[str]) -> None:
+        """Deletes groups that have no members."""
+    def list_group_offsets(
+        self, group: str, partitions: Iterable[_Partition] | None = None
+    ) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        """What a group has committed, for all partitions or for these."""
+    def alter_group_offsets(self, group: str, offsets: Mapping[_Partition, int | OffsetAndMetadata]) -> None:
+        """Sets committed offsets of a group without members."""
+    def list_offsets(
+        self,
+        partitions: Iterable[_Partition],
+        *,
+        at: Literal["earliest", "latest", "max_timestamp"] = "latest",
+    ) -> dict[TopicPartition, int | None]:
+        """Offsets of partitions; None if there is no such record."""
+    def export(
+        self,
+        topic: str,
+        to: str | PathLike[str],
+        *,
+        overwrite: bool = False,
+        partitions: Sequence[int] | None = None,
+        start: _Bound | None = None,
+        end: _Bound | None = None,
+        progress: bool = True,
+    ) -> ExportReport:
+        """Writes retained records to Parquet: one folder `partition=N` per partition below `to`.
+
+        Bounded by what is visible when it starts. The target appears whole, by one rename at the end.
+
+        Raises:
+            FileExistsError: the target exists and `overwrite` is not set.
+        """
+    def close(self) -> None:
+        """Ends all connections."""
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None = None,
+        _error: BaseException | None = None,
+        _traceback: TracebackType | None = None,
+    ) -> None: ...
+
+@final
+class Scan:
+    """A lazy Arrow stream over a topic: give it to `pyarrow.table`, `polars.DataFrame`, `duckdb` and the like."""
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+    def __arrow_c_schema__(self) -> object: ...
+
+@final
+class ArrowBatch:
+    """Records as Arrow, from `Consumer.poll_arrow`."""
+    @property
+    def num_rows(self) -> int: ...
+    def __len__(self) -> int: ...
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
+    def __arrow_c_schema__(self) -> object: ...
+
+def scan(
+    topic: str,
+    target: _Target | PathLike[str],
+    *,
+    start: _Bound | None = None,
+    end: _Bound | None = None,
+    partitions: Sequence[int] | None = None,
+    columns: Sequence[str] | None = None,
+    batch_size: int = 65536,
+) -> Scan:
+    """A topic, or a part of it, as a lazy Arrow stream. Nothing is read before the stream is.
+
+    Columns: `key` binary, `value` binary, `topic` string, `partition` int32, `offset` int64, `timestamp`
+    timestamp(ms, UTC), `timestamp_type` int32, `headers` list<struct<key: string, value: binary>>.
+
+    Args:
+        target: a `Broker` (its segments are read in place), the data directory of a stopped broker as a `Path` (read
+            in place as well), or the address of any Kafka-compatible cluster.
+        start, end: an offset, a datetime with a time zone, or `{partition: offset}`; `end` is exclusive.
+        partitions: which partitions, in this order; default: all.
+        columns: which columns, in this order; default: all.
+        batch_size: rows of a batch at the most, up to 65,536.
+    """
+
+def run_cli(arguments: Sequence[str]) -> int:
+    """Runs the `headwater` command and returns its exit code."""

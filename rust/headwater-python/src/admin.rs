@@ -1,0 +1,344 @@
+//! `Admin`: topics, settings, groups and offsets.
+
+use crate::config::{pairs, text_map};
+use crate::errors::{Class, IntoPyErr, misuse};
+use crate::names::{self, by_partition, read_partition, read_partitions};
+use crate::runtime::{Birthplace, env};
+use crate::target;
+use crate::wait::wait;
+use headwater_client::admin::{
+    ConfigChange, ConfigEntry, ConfigResource, Each, GroupDescription, NewTopic, OffsetSpec, TopicDescription,
+};
+use headwater_client::{AdminConfig, ClientError, IsolationLevel, Node, OffsetAndMetadata, PartitionMetadata, Runtime};
+use headwater_record::TopicPartition;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use std::collections::BTreeMap;
+
+/// Administers a cluster; see the stub for the documentation of each method.
+#[pyclass(frozen, module = "headwater")]
+pub(crate) struct Admin {
+    inner: headwater_client::Admin,
+    target: Py<PyAny>,
+    born: Birthplace,
+}
+
+#[pymethods]
+impl Admin {
+    #[new]
+    #[pyo3(signature = (target, **config))]
+    fn new(target: &Bound<'_, PyAny>, config: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let py = target.py();
+        let settings = AdminConfig::from_pairs(pairs(config)?).map_err(|error| error.into_py_err(py))?;
+        let inner = headwater_client::Admin::new(Runtime::new(env()?), target::bootstrap(target)?, settings)
+            .map_err(|error| error.into_py_err(py))?;
+        Ok(Self { inner, target: target.clone().unbind(), born: Birthplace::here() })
+    }
+
+    #[pyo3(signature = (name, *, partitions=None, replication_factor=None, config=None, validate_only=false))]
+    fn create_topic(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        partitions: Option<i32>,
+        replication_factor: Option<i16>,
+        config: Option<&Bound<'_, PyDict>>,
+        validate_only: bool,
+    ) -> PyResult<()> {
+        self.born.check("Admin")?;
+        let topic = NewTopic {
+            name: name.to_owned(),
+            partitions,
+            replication_factor,
+            assignment: BTreeMap::new(),
+            configs: text_map(config)?,
+        };
+        let created = wait(py, self.inner.create_topics(&[topic], validate_only))?;
+        every(py, created).map(|_| ())
+    }
+
+    fn delete_topics(&self, py: Python<'_>, names: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.born.check("Admin")?;
+        let names = one_or_many(names)?;
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        every(py, wait(py, self.inner.delete_topics(&names))?).map(|_| ())
+    }
+
+    #[pyo3(signature = (*, internal=false))]
+    fn list_topics(&self, py: Python<'_>, internal: bool) -> PyResult<Vec<String>> {
+        self.born.check("Admin")?;
+        let topics = wait(py, self.inner.list_topics(internal))?;
+        Ok(topics.into_iter().map(|topic| topic.name).collect())
+    }
+
+    fn describe_topic<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        self.born.check("Admin")?;
+        let described = every(py, wait(py, self.inner.describe_topics(&[name]))?)?;
+        topic_description(py, only(py, described)?)
+    }
+
+    fn create_partitions(&self, py: Python<'_>, topic: String, count: i32) -> PyResult<()> {
+        self.born.check("Admin")?;
+        let counts = BTreeMap::from([(topic, count)]);
+        every(py, wait(py, self.inner.create_partitions(&counts, false))?).map(|_| ())
+    }
+
+    fn delete_records<'py>(&self, py: Python<'py>, before: &Bound<'_, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+        self.born.check("Admin")?;
+        let before = before
+            .iter()
+            .map(|(partition, offset)| Ok((read_partition(&partition)?, offset.extract()?)))
+            .collect::<PyResult<BTreeMap<TopicPartition, i64>>>()?;
+        let starts = every(py, wait(py, self.inner.delete_records(&before))?)?;
+        by_partition(py, starts, |start| Ok(start.into_pyobject(py)?.into_any()))
+    }
+
+    fn describe_config<'py>(&self, py: Python<'py>, topic: String) -> PyResult<Bound<'py, PyDict>> {
+        self.describe(py, ConfigResource::Topic(topic))
+    }
+
+    #[pyo3(signature = (node=None))]
+    fn describe_broker_config<'py>(&self, py: Python<'py>, node: Option<i32>) -> PyResult<Bound<'py, PyDict>> {
+        let node = match node {
+            Some(node) => node,
+            None => wait(py, self.inner.describe_cluster())?.controller_id,
+        };
+        self.describe(py, ConfigResource::Broker(Some(node)))
+    }
+
+    #[pyo3(signature = (topic, changes, *, validate_only=false))]
+    fn alter_config(
+        &self,
+        py: Python<'_>,
+        topic: String,
+        changes: &Bound<'_, PyDict>,
+        validate_only: bool,
+    ) -> PyResult<()> {
+        self.born.check("Admin")?;
+        let mut list = Vec::new();
+        for (key, value) in changes {
+            let key: String = key.extract()?;
+            list.push(if value.is_none() {
+                ConfigChange::Delete(key)
+            } else {
+                let value = crate::config::text(&key, &value)?;
+                ConfigChange::Set(key, value)
+            });
+        }
+        let changes = BTreeMap::from([(ConfigResource::Topic(topic), list)]);
+        every(py, wait(py, self.inner.alter_configs(&changes, validate_only))?).map(|_| ())
+    }
+
+    fn describe_cluster<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.born.check("Admin")?;
+        let cluster = wait(py, self.inner.describe_cluster())?;
+        let nodes = cluster.nodes.iter().map(|found| node(py, found)).collect::<PyResult<Vec<_>>>()?;
+        make(py, "ClusterDescription", (cluster.cluster_id, cluster.controller_id, nodes))
+    }
+
+    fn list_groups<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        self.born.check("Admin")?;
+        let groups = wait(py, self.inner.list_groups())?;
+        groups
+            .into_iter()
+            .map(|group| make(py, "GroupListing", (group.group_id, group.protocol_type, group.state)))
+            .collect()
+    }
+
+    fn describe_group<'py>(&self, py: Python<'py>, group: &str) -> PyResult<Bound<'py, PyAny>> {
+        self.born.check("Admin")?;
+        let described = every(py, wait(py, self.inner.describe_groups(&[group]))?)?;
+        group_description(py, only(py, described)?)
+    }
+
+    fn delete_groups(&self, py: Python<'_>, groups: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.born.check("Admin")?;
+        let groups = one_or_many(groups)?;
+        let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+        every(py, wait(py, self.inner.delete_groups(&groups))?).map(|_| ())
+    }
+
+    #[pyo3(signature = (group, partitions=None))]
+    fn list_group_offsets<'py>(
+        &self,
+        py: Python<'py>,
+        group: &str,
+        partitions: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        self.born.check("Admin")?;
+        let partitions = partitions.map(read_partitions).transpose()?;
+        let offsets = wait(py, self.inner.list_group_offsets(group, partitions.as_deref()))?;
+        by_partition(py, offsets, |offset| match offset {
+            Some(offset) => names::offset_and_metadata(py, &offset),
+            None => Ok(py.None().into_bound(py)),
+        })
+    }
+
+    fn alter_group_offsets(&self, py: Python<'_>, group: &str, offsets: &Bound<'_, PyDict>) -> PyResult<()> {
+        self.born.check("Admin")?;
+        let offsets: BTreeMap<TopicPartition, OffsetAndMetadata> = names::read_offsets(offsets)?;
+        every(py, wait(py, self.inner.alter_group_offsets(group, &offsets))?).map(|_| ())
+    }
+
+    #[pyo3(signature = (partitions, *, at="latest"))]
+    fn list_offsets<'py>(
+        &self,
+        py: Python<'py>,
+        partitions: &Bound<'_, PyAny>,
+        at: &str,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        self.born.check("Admin")?;
+        let spec = match at {
+            "earliest" => OffsetSpec::Earliest,
+            "latest" => OffsetSpec::Latest,
+            "max_timestamp" => OffsetSpec::MaxTimestamp,
+            other => {
+                let expected = "at expects \"earliest\", \"latest\" or \"max_timestamp\"";
+                return Err(misuse(py, &format!("{expected}, got {other:?}")));
+            }
+        };
+        let specs = read_partitions(partitions)?.into_iter().map(|partition| (partition, spec)).collect();
+        let offsets = every(py, wait(py, self.inner.list_offsets(&specs, IsolationLevel::ReadUncommitted))?)?;
+        by_partition(py, offsets, |found| Ok(found.map(|found| found.offset).into_pyobject(py)?.into_any()))
+    }
+
+    #[pyo3(signature = (topic, to, *, overwrite=false, partitions=None, start=None, end=None, progress=true))]
+    #[expect(clippy::too_many_arguments, reason = "the options of an export")]
+    fn export<'py>(
+        &self,
+        py: Python<'py>,
+        topic: &str,
+        to: &Bound<'py, PyAny>,
+        overwrite: bool,
+        partitions: Option<Vec<i32>>,
+        start: Option<&Bound<'py, PyAny>>,
+        end: Option<&Bound<'py, PyAny>>,
+        progress: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.born.check("Admin")?;
+        let request = crate::export::Request { topic, to, overwrite, partitions, start, end, progress };
+        crate::export::run(self.target.bind(py), &request)
+    }
+
+    fn close(&self) {
+        self.inner.close();
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (_kind=None, _error=None, _traceback=None))]
+    fn __exit__(&self, _kind: Option<Py<PyAny>>, _error: Option<Py<PyAny>>, _traceback: Option<Py<PyAny>>) {
+        self.inner.close();
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("Admin({})", self.target.bind(py).repr()?))
+    }
+}
+
+impl Admin {
+    fn describe<'py>(&self, py: Python<'py>, resource: ConfigResource) -> PyResult<Bound<'py, PyDict>> {
+        self.born.check("Admin")?;
+        let described = every(py, wait(py, self.inner.describe_configs(&[resource]))?)?;
+        let values = PyDict::new(py);
+        for entry in only(py, described)? {
+            let name = entry.name.clone();
+            values.set_item(name, config_value(py, entry)?)?;
+        }
+        Ok(values)
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        // In a forked child the inherited client's threads do not exist: its parts are left alone.
+        if !self.born.is_here() {
+            std::mem::forget(self.inner.clone());
+        }
+    }
+}
+
+/// All outcomes, or the first error with a word on how many there were.
+fn every<K: Ord, T>(py: Python<'_>, outcomes: Each<K, T>) -> PyResult<BTreeMap<K, T>> {
+    let count = outcomes.len();
+    let mut done = BTreeMap::new();
+    let mut failed: Vec<ClientError> = Vec::new();
+    for (key, outcome) in outcomes {
+        match outcome {
+            Ok(value) => drop(done.insert(key, value)),
+            Err(error) => failed.push(error),
+        }
+    }
+    match failed.len() {
+        0 => Ok(done),
+        1 if count == 1 => Err(failed.remove(0).into_py_err(py)),
+        errors => {
+            let first = &failed[0];
+            let message = format!("{errors} of {count} failed; the first: {first}");
+            let code = first.code().map(|code| code.name());
+            Err(Class::Broker.error(py, &message, code, first.retriable(), first.fatal()))
+        }
+    }
+}
+
+fn only<K, T>(py: Python<'_>, outcomes: BTreeMap<K, T>) -> PyResult<T> {
+    let answer = outcomes.into_values().next();
+    answer.ok_or_else(|| Class::Broker.error(py, "the broker's answer is empty", None, false, false))
+}
+
+fn make<'py>(
+    py: Python<'py>,
+    class: &str,
+    fields: impl pyo3::call::PyCallArgs<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    py.import("headwater._types")?.getattr(class)?.call1(fields)
+}
+
+fn node<'py>(py: Python<'py>, node: &Node) -> PyResult<Bound<'py, PyAny>> {
+    make(py, "Node", (node.id, &node.host, node.port, node.rack.as_deref()))
+}
+
+fn partition_description<'py>(py: Python<'py>, of: PartitionMetadata) -> PyResult<Bound<'py, PyAny>> {
+    make(py, "PartitionDescription", (of.partition, of.leader, of.leader_epoch, of.replicas, of.isr))
+}
+
+fn topic_description(py: Python<'_>, topic: TopicDescription) -> PyResult<Bound<'_, PyAny>> {
+    let partitions = topic.partitions.into_iter().map(|partition| partition_description(py, partition));
+    let partitions = partitions.collect::<PyResult<Vec<_>>>()?;
+    make(py, "TopicDescription", (topic.name, topic.topic_id.to_string(), topic.internal, partitions))
+}
+
+fn group_description(py: Python<'_>, group: GroupDescription) -> PyResult<Bound<'_, PyAny>> {
+    let mut members = Vec::new();
+    for member in group.members {
+        let assignment = member.assignment.iter().map(|partition| names::topic_partition(py, partition));
+        let assignment = assignment.collect::<PyResult<Vec<_>>>()?;
+        let fields = (member.member_id, member.group_instance_id, member.client_id, member.client_host, assignment);
+        members.push(make(py, "MemberDescription", fields)?);
+    }
+    make(py, "GroupDescription", (group.group_id, group.state, group.protocol_type, group.protocol, members))
+}
+
+fn config_value(py: Python<'_>, entry: ConfigEntry) -> PyResult<Bound<'_, PyAny>> {
+    let source = match entry.source {
+        1 => "DYNAMIC_TOPIC_CONFIG",
+        2 => "DYNAMIC_BROKER_CONFIG",
+        3 => "DYNAMIC_DEFAULT_BROKER_CONFIG",
+        4 => "STATIC_BROKER_CONFIG",
+        5 => "DEFAULT_CONFIG",
+        6 => "DYNAMIC_BROKER_LOGGER_CONFIG",
+        7 => "DYNAMIC_CLIENT_METRICS_CONFIG",
+        8 => "DYNAMIC_GROUP_CONFIG",
+        _ => "UNKNOWN",
+    };
+    make(py, "ConfigValue", (entry.value, source, entry.read_only, entry.sensitive, entry.documentation))
+}
+
+fn one_or_many(names: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    if let Ok(one) = names.cast::<PyString>() {
+        return Ok(vec![one.to_str()?.to_owned()]);
+    }
+    names.extract().map_err(|_| misuse(names.py(), "expected a str or a list of str"))
+}

@@ -1,0 +1,69 @@
+//! Arrow's PyCapsule interface: streams, arrays and schemas cross without pyarrow.
+
+use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema};
+use arrow_array::ffi_stream::FFI_ArrowArrayStream;
+use arrow_array::{Array, RecordBatch, RecordBatchReader, StructArray};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyCapsule, PyTuple};
+
+const STREAM: &std::ffi::CStr = c"arrow_array_stream";
+const ARRAY: &std::ffi::CStr = c"arrow_array";
+const SCHEMA: &std::ffi::CStr = c"arrow_schema";
+
+fn arrow_error(error: &ArrowError) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+/// A schema as a capsule.
+pub(crate) fn schema<'py>(py: Python<'py>, schema: &Schema) -> PyResult<Bound<'py, PyCapsule>> {
+    let ffi = FFI_ArrowSchema::try_from(schema).map_err(|error| arrow_error(&error))?;
+    PyCapsule::new_with_value(py, ffi, SCHEMA)
+}
+
+/// The schema that a consumer of a capsule asks for.
+pub(crate) fn requested(capsule: Option<&Bound<'_, PyCapsule>>) -> PyResult<Option<Schema>> {
+    let Some(capsule) = capsule else { return Ok(None) };
+    let pointer = capsule.pointer_checked(Some(SCHEMA))?;
+    // SAFETY: a capsule of this name holds an ArrowSchema that stays alive as long as the capsule.
+    let ffi: &FFI_ArrowSchema = unsafe { pointer.cast().as_ref() };
+    Schema::try_from(ffi).map(Some).map_err(|error| arrow_error(&error))
+}
+
+/// A reader as a capsule. Its `next` runs with the GIL released, whether or not the caller holds it.
+pub(crate) fn stream<'py>(
+    py: Python<'py>,
+    reader: impl RecordBatchReader + Send + 'static,
+) -> PyResult<Bound<'py, PyCapsule>> {
+    PyCapsule::new_with_value(py, FFI_ArrowArrayStream::new(Box::new(WithoutGil(reader))), STREAM)
+}
+
+/// One record batch as a pair of capsules.
+pub(crate) fn array<'py>(py: Python<'py>, batch: &RecordBatch) -> PyResult<Bound<'py, PyTuple>> {
+    let data = StructArray::from(batch.clone()).into_data();
+    let schema = schema(py, &batch.schema())?;
+    let array = PyCapsule::new_with_value(py, FFI_ArrowArray::new(&data), ARRAY)?;
+    PyTuple::new(py, [schema, array])
+}
+
+struct WithoutGil<R>(R);
+
+impl<R: RecordBatchReader + Send> Iterator for WithoutGil<R> {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // Attaching first makes both kinds of callers alike: a caller that holds the GIL gives it up for the wait.
+        let next = Python::try_attach(|py| py.detach(|| self.0.next()));
+        next.unwrap_or_else(|| Some(Err(ArrowError::IoError(
+            "the interpreter is shutting down".into(),
+            std::io::Error::from(std::io::ErrorKind::Interrupted),
+        ))))
+    }
+}
+
+impl<R: RecordBatchReader + Send> RecordBatchReader for WithoutGil<R> {
+    fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+}

@@ -1,0 +1,481 @@
+//! `Consumer`: lists of records per crossing of the boundary.
+//!
+//! Iteration hands out one record of such a list at a time. What lies in the list and was not handed out yet does not
+//! count as read: commits, positions and closing go by the records that the program has really seen.
+
+use crate::config::{pairs, take_callable};
+use crate::errors::{Class, IntoPyErr, misuse};
+use crate::names::{self, by_partition, read_offsets, read_partition, read_partitions};
+use crate::record::{Deserializers, Record, decode};
+use crate::runtime::{Birthplace, env};
+use crate::scan::ArrowBatch;
+use crate::target;
+use crate::wait::{seconds, wait};
+use headwater_client::{
+    ConsumerConfig, FetchedPartition, OffsetAndMetadata, PollLimits, Polled, RebalanceEvent, RebalanceKind, Runtime,
+};
+use headwater_record::TopicPartition;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Records per poll where the caller does not say, as Kafka's `max.poll.records`.
+const RECORDS_MAX: usize = 500;
+/// Bytes of batches that one poll decodes at the most.
+const BYTES_MAX: usize = 64 << 20;
+/// How long closing waits for the last commit and the group, where the caller does not say.
+const CLOSE_SECONDS: f64 = 30.0;
+
+/// Reads records; see the stub for the documentation of each method.
+#[pyclass(frozen, module = "headwater")]
+pub(crate) struct Consumer {
+    inner: headwater_client::Consumer,
+    with: Deserializers,
+    state: Mutex<State>,
+    closed: AtomicBool,
+    born: Birthplace,
+}
+
+#[derive(Default)]
+struct State {
+    topics: HashMap<Arc<str>, Py<PyString>>,
+    listener: Listener,
+    /// Polled for iteration and not handed out yet.
+    buffered: VecDeque<Py<Record>>,
+}
+
+#[derive(Default, Clone)]
+struct Listener {
+    on_assign: Option<Arc<Py<PyAny>>>,
+    on_revoke: Option<Arc<Py<PyAny>>>,
+    on_lost: Option<Arc<Py<PyAny>>>,
+}
+
+#[pymethods]
+impl Consumer {
+    #[new]
+    #[pyo3(signature = (target, topics=None, *, group=None, **config))]
+    fn new(
+        target: &Bound<'_, PyAny>,
+        topics: Option<&Bound<'_, PyAny>>,
+        group: Option<String>,
+        config: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        let py = target.py();
+        let with = Deserializers {
+            key: take_callable(config, "key_deserializer")?,
+            value: take_callable(config, "value_deserializer")?,
+        };
+        let mut settings = Vec::new();
+        if let Some(group) = &group {
+            settings.push(("group.id".to_owned(), group.clone()));
+        } else {
+            settings.push(("auto.offset.reset".to_owned(), "earliest".to_owned()));
+            settings.push(("enable.auto.commit".to_owned(), "false".to_owned()));
+        }
+        // Later pairs win: what the caller says outweighs these defaults.
+        settings.extend(pairs(config)?);
+        let settings = ConsumerConfig::from_pairs(settings).map_err(|error| error.into_py_err(py))?;
+        let inner = headwater_client::Consumer::new(Runtime::new(env()?), target::bootstrap(target)?, settings)
+            .map_err(|error| error.into_py_err(py))?;
+        let consumer = Self {
+            inner,
+            with,
+            state: Mutex::default(),
+            closed: AtomicBool::new(false),
+            born: Birthplace::here(),
+        };
+        if let Some(topics) = topics {
+            consumer.read_topics(&names_of(topics)?, group.is_some()).map_err(|error| error.into_py_err(py))?;
+        }
+        Ok(consumer)
+    }
+
+    #[pyo3(signature = (topics=None, *, pattern=None, on_assign=None, on_revoke=None, on_lost=None))]
+    fn subscribe(
+        &self,
+        py: Python<'_>,
+        topics: Option<&Bound<'_, PyAny>>,
+        pattern: Option<&str>,
+        on_assign: Option<Py<PyAny>>,
+        on_revoke: Option<Py<PyAny>>,
+        on_lost: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        self.usable(py)?;
+        let listener = Listener {
+            on_assign: on_assign.map(Arc::new),
+            on_revoke: on_revoke.map(Arc::new),
+            on_lost: on_lost.map(Arc::new),
+        };
+        self.state().listener = listener;
+        let grouped = !self.inner.config().group_id.as_deref().unwrap_or_default().is_empty();
+        let done = match (topics, pattern) {
+            (Some(topics), None) => self.read_topics(&names_of(topics)?, grouped),
+            (None, Some(pattern)) => self.inner.subscribe_pattern(pattern),
+            _ => return Err(misuse(py, "subscribe expects either topics or pattern=")),
+        };
+        done.map_err(|error| error.into_py_err(py))
+    }
+
+    fn unsubscribe(&self, py: Python<'_>) -> PyResult<()> {
+        self.usable(py)?;
+        self.give_back(py)?;
+        wait(py, self.inner.unsubscribe())
+    }
+
+    fn assign(&self, py: Python<'_>, partitions: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.usable(py)?;
+        self.give_back(py)?;
+        self.inner.assign(&read_partitions(partitions)?).map_err(|error| error.into_py_err(py))
+    }
+
+    fn assignment<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        self.inner.assignment().iter().map(|partition| names::topic_partition(py, partition)).collect()
+    }
+
+    fn subscription(&self) -> Vec<String> {
+        self.inner.subscription().iter().map(ToString::to_string).collect()
+    }
+
+    #[pyo3(signature = (max_records=RECORDS_MAX, timeout=None))]
+    fn poll<'py>(
+        &self,
+        py: Python<'py>,
+        max_records: usize,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        self.usable(py)?;
+        if max_records == 0 {
+            return Err(misuse(py, "max_records expects a number ≥ 1"));
+        }
+        let buffered: Vec<_> = {
+            let mut state = self.state();
+            let count = state.buffered.len().min(max_records);
+            state.buffered.drain(..count).collect()
+        };
+        let records = if buffered.is_empty() {
+            self.poll_records(py, max_records, seconds(py, timeout)?)?
+        } else {
+            buffered
+        };
+        PyList::new(py, records)
+    }
+
+    #[pyo3(signature = (max_records=None, timeout=None, *, columns=None))]
+    fn poll_arrow(
+        &self,
+        py: Python<'_>,
+        max_records: Option<usize>,
+        timeout: Option<f64>,
+        columns: Option<Vec<String>>,
+    ) -> PyResult<ArrowBatch> {
+        self.usable(py)?;
+        crate::scan::poll_arrow(self, py, max_records, timeout, columns)
+    }
+
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<Record>>> {
+        self.usable(py)?;
+        loop {
+            let next = self.state().buffered.pop_front();
+            if next.is_some() {
+                return Ok(next);
+            }
+            let records = self.poll_records(py, RECORDS_MAX, None)?;
+            self.state().buffered.extend(records);
+        }
+    }
+
+    fn position(&self, py: Python<'_>, partition: &Bound<'_, PyAny>) -> PyResult<i64> {
+        self.usable(py)?;
+        let partition = read_partition(partition)?;
+        match self.unread(py).get(&partition) {
+            Some(&offset) => Ok(offset),
+            None => wait(py, self.inner.position(&partition)),
+        }
+    }
+
+    fn seek(&self, py: Python<'_>, partition: &Bound<'_, PyAny>, offset: i64) -> PyResult<()> {
+        self.usable(py)?;
+        self.give_back(py)?;
+        self.inner.seek(&read_partition(partition)?, offset).map_err(|error| error.into_py_err(py))
+    }
+
+    #[pyo3(signature = (partitions=None))]
+    fn seek_to_beginning(&self, py: Python<'_>, partitions: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        self.usable(py)?;
+        self.give_back(py)?;
+        let partitions = maybe_partitions(partitions)?;
+        self.inner.seek_to_beginning(&partitions).map_err(|error| error.into_py_err(py))
+    }
+
+    #[pyo3(signature = (partitions=None))]
+    fn seek_to_end(&self, py: Python<'_>, partitions: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        self.usable(py)?;
+        self.give_back(py)?;
+        self.inner.seek_to_end(&maybe_partitions(partitions)?).map_err(|error| error.into_py_err(py))
+    }
+
+    fn pause(&self, py: Python<'_>, partitions: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.usable(py)?;
+        self.give_back(py)?;
+        self.inner.pause(&read_partitions(partitions)?).map_err(|error| error.into_py_err(py))
+    }
+
+    fn resume(&self, py: Python<'_>, partitions: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.usable(py)?;
+        self.inner.resume(&read_partitions(partitions)?).map_err(|error| error.into_py_err(py))
+    }
+
+    fn paused<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        self.inner.paused().iter().map(|partition| names::topic_partition(py, partition)).collect()
+    }
+
+    #[pyo3(signature = (offsets=None))]
+    fn commit<'py>(&self, py: Python<'py>, offsets: Option<&Bound<'_, PyDict>>) -> PyResult<Bound<'py, PyDict>> {
+        self.usable(py)?;
+        let unread = self.unread(py);
+        let committed = match offsets {
+            Some(offsets) => self.commit_exactly(py, read_offsets(offsets)?)?,
+            None if unread.is_empty() => wait(py, self.inner.commit())?,
+            None => {
+                let seen = self.seen(&unread);
+                self.commit_exactly(py, seen)?
+            }
+        };
+        by_partition(py, committed, |offset| names::offset_and_metadata(py, &offset))
+    }
+
+    fn committed<'py>(
+        &self,
+        py: Python<'py>,
+        partitions: &Bound<'_, PyAny>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        self.usable(py)?;
+        let partitions = read_partitions(partitions)?;
+        let committed = wait(py, self.inner.committed(&partitions))?;
+        by_partition(py, committed, |offset| match offset {
+            Some(offset) => names::offset_and_metadata(py, &offset),
+            None => Ok(py.None().into_bound(py)),
+        })
+    }
+
+    fn offsets_for_times<'py>(
+        &self,
+        py: Python<'py>,
+        times: HashMap<(String, i32), i64>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        self.usable(py)?;
+        let times = times
+            .into_iter()
+            .map(|((topic, partition), time)| (TopicPartition { topic: topic.into(), partition }, time))
+            .collect();
+        let found = wait(py, self.inner.offsets_for_times(&times))?;
+        by_partition(py, found, |offset| match offset {
+            Some(offset) => names::offset_and_timestamp(py, &offset),
+            None => Ok(py.None().into_bound(py)),
+        })
+    }
+
+    fn beginning_offsets<'py>(&self, py: Python<'py>, partitions: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+        self.usable(py)?;
+        let partitions = read_partitions(partitions)?;
+        let offsets = wait(py, self.inner.beginning_offsets(&partitions))?;
+        by_partition(py, offsets, |offset| Ok(offset.into_pyobject(py)?.into_any()))
+    }
+
+    fn end_offsets<'py>(&self, py: Python<'py>, partitions: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+        self.usable(py)?;
+        let partitions = read_partitions(partitions)?;
+        let offsets = wait(py, self.inner.end_offsets(&partitions))?;
+        by_partition(py, offsets, |offset| Ok(offset.into_pyobject(py)?.into_any()))
+    }
+
+    fn lag(&self, partition: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+        Ok(self.inner.lag(&read_partition(partition)?))
+    }
+
+    fn partitions_for(&self, py: Python<'_>, topic: &str) -> PyResult<Option<Vec<i32>>> {
+        self.usable(py)?;
+        let partitions = wait(py, self.inner.partitions_for(topic))?;
+        Ok(partitions.map(|partitions| partitions.iter().map(|partition| partition.partition).collect()))
+    }
+
+    #[getter]
+    fn member_id(&self) -> Option<String> {
+        self.inner.group_membership().map(|(member, _)| member)
+    }
+
+    #[pyo3(signature = (timeout=CLOSE_SECONDS))]
+    fn close(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        self.born.check("Consumer")?;
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.give_back(py)?;
+        let timeout = seconds(py, timeout)?.unwrap_or(Duration::from_secs_f64(CLOSE_SECONDS));
+        wait(py, self.inner.close(timeout))
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (kind=None, _error=None, _traceback=None))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        kind: Option<Py<PyAny>>,
+        _error: Option<Py<PyAny>>,
+        _traceback: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let closed = self.close(py, Some(CLOSE_SECONDS));
+        // An error on the way out must not hide the one that led here.
+        if kind.is_some() { Ok(()) } else { closed }
+    }
+
+    fn __repr__(&self) -> String {
+        let state = if self.closed.load(Ordering::Relaxed) { "closed" } else { "open" };
+        format!("Consumer({state}, topics={:?})", self.inner.subscription())
+    }
+}
+
+impl Consumer {
+    pub(crate) fn usable(&self, py: Python<'_>) -> PyResult<()> {
+        self.born.check("Consumer")?;
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(Class::Closed.error(py, "the consumer is closed", None, false, true));
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_topics(&self, topics: &[String], grouped: bool) -> Result<(), headwater_client::ClientError> {
+        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+        if grouped { self.inner.subscribe(&topics) } else { self.inner.assign_topics(&topics) }
+    }
+
+    fn poll_records(&self, py: Python<'_>, records: usize, timeout: Option<Duration>) -> PyResult<Vec<Py<Record>>> {
+        let fetched = self.poll_fetched(py, PollLimits { records, bytes: BYTES_MAX }, timeout)?;
+        let mut made = Vec::with_capacity(records.min(1024));
+        for partition in &fetched {
+            let topic = self.topic_name(py, &partition.topic);
+            decode(py, partition, &topic, &self.with, &mut made)?;
+        }
+        Ok(made)
+    }
+
+    /// Waits for data of any partition. Changes of the assignment are told to the listener on the way; a poll that
+    /// brought nothing else goes on waiting, which also acknowledges them.
+    pub(crate) fn poll_fetched(
+        &self,
+        py: Python<'_>,
+        limits: PollLimits,
+        timeout: Option<Duration>,
+    ) -> PyResult<Vec<FetchedPartition>> {
+        const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+        #[expect(clippy::disallowed_methods, reason = "a deadline on the caller's own thread")]
+        let deadline = Instant::now() + timeout.unwrap_or(FOREVER);
+        let mut polled = self.inner.try_poll(limits).map_err(|error| error.into_py_err(py))?;
+        loop {
+            let Polled { partitions, events } = polled;
+            for event in &events {
+                self.tell(py, event)?;
+            }
+            #[expect(clippy::disallowed_methods, reason = "a deadline on the caller's own thread")]
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !partitions.is_empty() || left.is_zero() {
+                return Ok(partitions);
+            }
+            polled = wait(py, self.inner.poll(limits, left))?;
+        }
+    }
+
+    fn tell(&self, py: Python<'_>, event: &RebalanceEvent) -> PyResult<()> {
+        let listener = self.state().listener.clone();
+        let callback = match event.kind {
+            RebalanceKind::Assigned => listener.on_assign,
+            RebalanceKind::Revoked => listener.on_revoke,
+            RebalanceKind::Lost => listener.on_lost.or(listener.on_revoke),
+        };
+        let Some(callback) = callback else { return Ok(()) };
+        let partitions = event.partitions.iter().map(|partition| names::topic_partition(py, partition));
+        callback.bind(py).call1((partitions.collect::<PyResult<Vec<_>>>()?,))?;
+        Ok(())
+    }
+
+    fn topic_name(&self, py: Python<'_>, topic: &Arc<str>) -> Py<PyString> {
+        let mut state = self.state();
+        let name = state.topics.entry(Arc::clone(topic)).or_insert_with(|| PyString::new(py, topic).unbind());
+        name.clone_ref(py)
+    }
+
+    /// First offset of each partition that lies in the buffer of the iteration.
+    fn unread(&self, py: Python<'_>) -> HashMap<TopicPartition, i64> {
+        let mut unread = HashMap::new();
+        for record in &self.state().buffered {
+            let (partition, offset) = record.get().place(py);
+            unread.entry(partition).or_insert(offset);
+        }
+        unread
+    }
+
+    /// Forgets the buffer of the iteration: its records will be fetched again.
+    pub(crate) fn give_back(&self, py: Python<'_>) -> PyResult<()> {
+        let unread = self.unread(py);
+        self.state().buffered.clear();
+        for (partition, offset) in unread {
+            self.inner.seek(&partition, offset).map_err(|error| error.into_py_err(py))?;
+        }
+        Ok(())
+    }
+
+    /// Positions by the records that were handed out.
+    fn seen(&self, unread: &HashMap<TopicPartition, i64>) -> BTreeMap<TopicPartition, OffsetAndMetadata> {
+        let position = |partition: TopicPartition| {
+            let offset = unread.get(&partition).copied().or_else(|| self.inner.known_position(&partition))?;
+            Some((partition, OffsetAndMetadata { offset, leader_epoch: None, metadata: String::new() }))
+        };
+        self.inner.assignment().into_iter().filter_map(position).collect()
+    }
+
+    fn commit_exactly(
+        &self,
+        py: Python<'_>,
+        offsets: BTreeMap<TopicPartition, OffsetAndMetadata>,
+    ) -> PyResult<BTreeMap<TopicPartition, OffsetAndMetadata>> {
+        wait(py, self.inner.commit_offsets(&offsets))?;
+        Ok(offsets)
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        // In a forked child the inherited consumer's threads do not exist: its parts are left alone.
+        if !self.born.is_here() {
+            std::mem::forget(self.inner.clone());
+        }
+    }
+}
+
+/// One topic or several.
+fn names_of(topics: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    if let Ok(one) = topics.cast::<PyString>() {
+        return Ok(vec![one.to_str()?.to_owned()]);
+    }
+    let names = topics.extract::<Vec<String>>();
+    names.map_err(|_| misuse(topics.py(), "topics expects a str or a list of str"))
+}
+
+fn maybe_partitions(partitions: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<TopicPartition>> {
+    partitions.map_or_else(|| Ok(Vec::new()), read_partitions)
+}

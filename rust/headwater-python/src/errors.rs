@@ -1,0 +1,105 @@
+//! Errors of the Rust crates as exceptions of `headwater.errors`, where the classes are defined in Python.
+
+use headwater_client::{ClientError, ConfigError, ProduceError};
+use pyo3::prelude::*;
+
+/// The exception classes, by the names of their module.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Class {
+    Broker,
+    Closed,
+    Config,
+    ConnectionFailed,
+    CorruptRecord,
+    Misuse,
+    Offset,
+    Storage,
+    TimedOut,
+}
+
+impl Class {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Broker => "BrokerError",
+            Self::Closed => "ClosedError",
+            Self::Config => "ConfigError",
+            Self::ConnectionFailed => "ConnectionFailedError",
+            Self::CorruptRecord => "CorruptRecordError",
+            Self::Misuse => "MisuseError",
+            Self::Offset => "OffsetError",
+            Self::Storage => "StorageError",
+            Self::TimedOut => "TimedOutError",
+        }
+    }
+
+    /// An exception of this class.
+    pub(crate) fn error(
+        self,
+        py: Python<'_>,
+        message: &str,
+        code: Option<&str>,
+        retriable: bool,
+        fatal: bool,
+    ) -> PyErr {
+        let made = py
+            .import("headwater.errors")
+            .and_then(|module| module.getattr(self.name()))
+            .and_then(|class| class.call1((message, code, retriable, fatal)));
+        match made {
+            Ok(exception) => PyErr::from_value(exception),
+            Err(error) => error,
+        }
+    }
+}
+
+/// A wrong argument; `message` says what was expected.
+pub(crate) fn misuse(py: Python<'_>, message: &str) -> PyErr {
+    Class::Misuse.error(py, message, None, false, false)
+}
+
+/// Something with a place among the exceptions.
+pub(crate) trait IntoPyErr {
+    fn into_py_err(self, py: Python<'_>) -> PyErr;
+}
+
+impl IntoPyErr for ClientError {
+    fn into_py_err(self, py: Python<'_>) -> PyErr {
+        let class = match &self {
+            Self::Unreachable { .. } | Self::Disconnected { .. } => Class::ConnectionFailed,
+            Self::TimedOut { .. } => Class::TimedOut,
+            Self::OffsetOutOfRange { .. } | Self::NoOffset { .. } => Class::Offset,
+            Self::CorruptBatch { .. } => Class::CorruptRecord,
+            Self::Config(_) => Class::Config,
+            Self::Misuse(_) => Class::Misuse,
+            Self::Closed => Class::Closed,
+            _ => Class::Broker,
+        };
+        let code = self.code().map(|code| code.name());
+        class.error(py, &self.to_string(), code, self.retriable(), self.fatal())
+    }
+}
+
+impl IntoPyErr for ProduceError {
+    fn into_py_err(self, py: Python<'_>) -> PyErr {
+        match self {
+            Self::Failed(error) => error.into_py_err(py),
+            other => {
+                let class = if other.retriable() { Class::TimedOut } else { Class::Misuse };
+                let code = other.code().map(|code| code.name());
+                class.error(py, &other.to_string(), code, other.retriable(), other.fatal())
+            }
+        }
+    }
+}
+
+impl IntoPyErr for ConfigError {
+    fn into_py_err(self, py: Python<'_>) -> PyErr {
+        Class::Config.error(py, &self.to_string(), None, false, false)
+    }
+}
+
+impl IntoPyErr for PyErr {
+    fn into_py_err(self, _: Python<'_>) -> PyErr {
+        self
+    }
+}

@@ -1,0 +1,133 @@
+//! Where a scan or an export reads: this process's broker in place, a stopped broker's directory, or any cluster.
+
+use crate::broker::Broker;
+use crate::errors::{Class, IntoPyErr};
+use crate::runtime::{env, runtime};
+use crate::target;
+use crate::wait::without_gil;
+use headwater_arrow::source::{ClusterSources, Isolation, LogSource, PartitionSource, ReadOnlySources, StoppedDirError};
+use headwater_arrow::{BytesLayout, Interrupt, Interruption, ScanBound};
+use headwater_client::{ConsumerConfig, Runtime};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Fetch sizes of a reader that wants whole topics: fewer, larger answers.
+const FETCH_BYTES: &str = "8388608";
+
+/// Asks Python whether a signal handler (Ctrl-C) wants to stop a scan.
+pub(crate) fn python_interrupt() -> Arc<dyn Interrupt> {
+    Arc::new(|| {
+        let asked = Python::try_attach(|py| py.check_signals().is_err());
+        if asked == Some(true) {
+            // The exception cannot travel through Arrow's C interface: ask for it again once Python runs.
+            // SAFETY: needs neither the GIL nor a thread state; it only sets a flag.
+            unsafe { pyo3::ffi::PyErr_SetInterrupt() };
+            return Err(Interruption::Cancelled);
+        }
+        Ok(())
+    })
+}
+
+/// The sources of a topic's partitions, in order.
+pub(crate) fn open(
+    target: &Bound<'_, PyAny>,
+    topic: &str,
+    layout: BytesLayout,
+    interrupt: &Arc<dyn Interrupt>,
+) -> PyResult<Vec<Box<dyn PartitionSource>>> {
+    let py = target.py();
+    if let Ok(broker) = target.cast::<Broker>() {
+        let logs = broker.get().local_logs(py, topic)?;
+        let source = |(partition, log)| -> Box<dyn PartitionSource> {
+            Box::new(LogSource::new(topic, partition, log, Isolation::ReadUncommitted, layout))
+        };
+        return Ok(logs.into_iter().map(source).collect());
+    }
+    if !target.is_instance_of::<PyString>() && target.hasattr("__fspath__")? {
+        let directory: PathBuf = target.extract()?;
+        let env = env()?;
+        let opened = without_gil(py, || {
+            ReadOnlySources::open(env, &directory)
+                .and_then(|sources| sources.of_topic(topic, Isolation::ReadUncommitted, layout))
+        });
+        return opened.map_err(|error| error.into_py_err(py));
+    }
+    of_cluster(target, topic, interrupt)
+}
+
+fn of_cluster(
+    target: &Bound<'_, PyAny>,
+    topic: &str,
+    interrupt: &Arc<dyn Interrupt>,
+) -> PyResult<Vec<Box<dyn PartitionSource>>> {
+    let py = target.py();
+    let settings = [
+        ("auto.offset.reset", "earliest"),
+        ("enable.auto.commit", "false"),
+        ("allow.auto.create.topics", "false"),
+        ("max.partition.fetch.bytes", FETCH_BYTES),
+    ];
+    let settings = ConsumerConfig::from_pairs(settings).map_err(|error| error.into_py_err(py))?;
+    let consumer = headwater_client::Consumer::new(Runtime::new(env()?), target::bootstrap(target)?, settings)
+        .map_err(|error| error.into_py_err(py))?;
+    let sources = ClusterSources::new(consumer, runtime()?.handle().clone());
+    let found = without_gil(py, || sources.of_topic(topic, &**interrupt));
+    match found {
+        Ok(Some(sources)) => Ok(sources),
+        Ok(None) => {
+            let message = format!("topic {topic:?} does not exist");
+            Err(Class::Broker.error(py, &message, Some("UNKNOWN_TOPIC_OR_PARTITION"), true, false))
+        }
+        Err(error) => Err(error.into_py_err(py)),
+    }
+}
+
+impl IntoPyErr for headwater_arrow::SourceError {
+    fn into_py_err(self, py: Python<'_>) -> PyErr {
+        match self {
+            Self::Client(error) => error.into_py_err(py),
+            Self::Interrupted(_) => pyo3::exceptions::PyKeyboardInterrupt::new_err(()),
+            error @ Self::OffsetOutOfRange { .. } => {
+                Class::Offset.error(py, &error.to_string(), Some("OFFSET_OUT_OF_RANGE"), false, false)
+            }
+            error => Class::Storage.error(py, &error.to_string(), Some("KAFKA_STORAGE_ERROR"), false, false),
+        }
+    }
+}
+
+impl IntoPyErr for StoppedDirError {
+    fn into_py_err(self, py: Python<'_>) -> PyErr {
+        let code = match &self {
+            Self::UnknownTopic { .. } => Some("UNKNOWN_TOPIC_OR_PARTITION"),
+            Self::Directory(_) => None,
+        };
+        Class::Storage.error(py, &self.to_string(), code, false, false)
+    }
+}
+
+/// An end of a scan: an offset, a datetime, `{partition: offset}`, or nothing.
+pub(crate) fn bound(value: Option<&Bound<'_, PyAny>>, what: &str) -> PyResult<ScanBound> {
+    let Some(value) = value else { return Ok(ScanBound::Open) };
+    let py = value.py();
+    if let Ok(offset) = value.extract::<i64>() {
+        return Ok(ScanBound::Offset(offset));
+    }
+    if let Ok(offsets) = value.cast::<PyDict>() {
+        let offsets = offsets.iter().map(|(partition, offset)| Ok((partition.extract()?, offset.extract()?)));
+        return Ok(ScanBound::Offsets(offsets.collect::<PyResult<BTreeMap<i32, i64>>>()?));
+    }
+    if value.hasattr("timestamp")? {
+        let zone = value.getattr("tzinfo")?;
+        if zone.is_none() {
+            return Err(crate::errors::misuse(py, &format!("{what} expects a datetime with a time zone, such as UTC")));
+        }
+        let seconds: f64 = value.call_method0("timestamp")?.extract()?;
+        return Ok(ScanBound::Timestamp((seconds * 1000.0).round() as i64));
+    }
+    let kind = value.get_type().name()?;
+    let expected = "expects an offset (int), a datetime, or {partition: offset}";
+    Err(crate::errors::misuse(py, &format!("{what} {expected}, got {kind}")))
+}

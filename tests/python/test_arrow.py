@@ -1,0 +1,165 @@
+"""Topics as Arrow: over TCP, in place, and from a stopped broker's directory."""
+
+from __future__ import annotations
+
+import datetime as dt
+import subprocess
+import sys
+from pathlib import Path
+
+import headwater
+import polars as pl
+import pyarrow as pa
+import pytest
+
+Target = headwater.Broker | str
+COLUMNS = {
+    "key": pa.binary(),
+    "value": pa.binary(),
+    "topic": pa.string(),
+    "partition": pa.int32(),
+    "offset": pa.int64(),
+    "timestamp": pa.timestamp("ms", "UTC"),
+    "timestamp_type": pa.int32(),
+    "headers": pa.list_(
+        pa.field(
+            "element",
+            pa.struct([pa.field("key", pa.string(), nullable=False), pa.field("value", pa.binary())]),
+            nullable=False,
+        )
+    ),
+}
+
+
+@pytest.fixture(params=["none", "lz4", "zstd", "gzip", "snappy"])
+def filled(request: pytest.FixtureRequest, broker: headwater.Broker, topic: str) -> str:
+    with headwater.Producer(broker, compression_type=request.param, linger_ms=1) as producer:
+        for n in range(3_000):
+            producer.produce(
+                topic,
+                None if n % 10 == 9 else f"value {n}",
+                key=None if n % 7 == 6 else f"{n}",
+                headers=[("n", f"{n}"), ("n", None)] if n % 5 == 0 else None,
+                partition=n % 3,
+                timestamp=1_000_000 + n,
+            )
+    return topic
+
+
+def test_all_columns(target: Target, filled: str) -> None:
+    table = pa.table(headwater.scan(filled, target))
+    assert dict(zip(table.schema.names, table.schema.types, strict=True)) == COLUMNS
+    assert table.num_rows == 3_000
+    rows = sorted(table.to_pylist(), key=lambda row: row["timestamp"])
+    row = rows[5]
+    assert row["key"] == b"5"
+    assert row["value"] == b"value 5"
+    assert (row["topic"], row["partition"], row["offset"], row["timestamp_type"]) == (filled, 2, 1, 0)
+    assert row["timestamp"] == dt.datetime.fromtimestamp(1_000.005, dt.timezone.utc)
+    assert row["headers"] == [{"key": "n", "value": b"5"}, {"key": "n", "value": None}]
+    assert rows[6]["key"] is None
+    assert rows[9]["value"] is None
+
+
+def test_ranges_partitions_and_columns(target: Target, filled: str) -> None:
+    def offsets(**options: object) -> list[tuple[int, int]]:
+        table = pa.table(headwater.scan(filled, target, columns=["partition", "offset"], **options))  # type: ignore[arg-type]
+        assert table.schema.names == ["partition", "offset"]
+        return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+    assert offsets(start=10, end=12) == [(p, o) for p in range(3) for o in (10, 11)]
+    assert offsets(partitions=[2, 0], start=998) == [(2, 998), (2, 999), (0, 998), (0, 999)]
+    assert offsets(start={0: 999, 1: 1_000, 2: 1_000}) == [(0, 999)]
+    moment = dt.datetime.fromtimestamp(1_002.995, dt.timezone.utc)
+    assert (
+        sorted(offsets(start=moment)) == [(0, 999), (1, 999), (2, 999), (1, 998), (2, 998)]
+        or len(offsets(start=moment)) == 5
+    )
+    assert len(offsets(end=moment)) == 2_995
+
+
+def test_batches_are_bounded(broker: headwater.Broker, filled: str) -> None:
+    reader = pa.RecordBatchReader.from_stream(headwater.scan(filled, broker, batch_size=100))
+    sizes = [batch.num_rows for batch in reader]
+    assert sum(sizes) == 3_000
+    assert max(sizes) <= 100
+
+
+def test_other_libraries_read_the_stream(broker: headwater.Broker, filled: str) -> None:
+    import duckdb
+
+    assert pl.DataFrame(headwater.scan(filled, broker, columns=["offset"])).height == 3_000
+    stream = pa.RecordBatchReader.from_stream(headwater.scan(filled, broker))
+    assert duckdb.from_arrow(stream).aggregate("count(*)").fetchone() == (3_000,)
+
+
+def test_views_when_asked(broker: headwater.Broker, filled: str) -> None:
+    wanted = pa.schema([("key", pa.binary_view()), ("value", pa.binary_view())])
+    scan = headwater.scan(filled, broker, columns=["key", "value"])
+    table = pa.RecordBatchReader.from_stream(scan, schema=wanted).read_all()
+    assert table.schema.types == [pa.binary_view(), pa.binary_view()]
+    plain = pa.table(headwater.scan(filled, broker, columns=["key", "value"]))
+    assert table.column("value").to_pylist() == plain.column("value").to_pylist()
+
+
+def test_poll_arrow_in_a_group(target: Target, filled: str) -> None:
+    group = f"arrow-{filled}-{type(target).__name__}"
+    rows = 0
+    with headwater.Consumer(target, filled, group=group, auto_offset_reset="earliest") as consumer:
+        while rows < 3_000:
+            batch = consumer.poll_arrow(timeout=10)
+            assert len(batch) > 0
+            rows += pa.table(batch).num_rows
+    with headwater.Consumer(target, filled, group=group, auto_offset_reset="earliest") as consumer:
+        batch = consumer.poll_arrow(timeout=0.5)
+        assert len(batch) == 0, "the commit was lost"
+        assert pa.record_batch(batch).num_rows == 0
+
+
+def test_a_stopped_brokers_directory(tmp_path: Path) -> None:
+    with headwater.Broker(tmp_path / "data", listen=None) as broker:
+        headwater.Admin(broker).create_topic("kept", partitions=2)
+        with headwater.Producer(broker) as producer:
+            producer.produce_many("kept", [f"{n}" for n in range(500)])
+        with pytest.raises(headwater.StorageError, match="lock"):
+            pa.table(headwater.scan("kept", tmp_path / "data"))
+    before = {path: path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()}
+    assert pa.table(headwater.scan("kept", tmp_path / "data")).num_rows == 500
+    with pytest.raises(headwater.StorageError, match="absent"):
+        pa.table(headwater.scan("absent", tmp_path / "data"))
+    after = {path: path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()}
+    assert {p: b for p, b in after.items() if p.name != ".lock"} == {
+        p: b for p, b in before.items() if p.name != ".lock"
+    }, "reading wrote something"
+
+
+def test_wrong_arguments(broker: headwater.Broker, topic: str) -> None:
+    with pytest.raises(headwater.MisuseError, match="batch_size"):
+        headwater.scan(topic, broker, batch_size=0)
+    with pytest.raises(headwater.MisuseError, match="colour"):
+        headwater.scan(topic, broker, columns=["colour"])
+    with pytest.raises(headwater.MisuseError, match="time zone"):
+        headwater.scan(topic, broker, start=dt.datetime(2013, 1, 1))
+    with pytest.raises(headwater.HeadwaterError, match="7"):
+        pa.table(headwater.scan(topic, broker, partitions=[7]))
+    with pytest.raises(headwater.HeadwaterError) as unknown:
+        pa.table(headwater.scan("no-such-topic", broker))
+    assert unknown.value.code == "UNKNOWN_TOPIC_OR_PARTITION"
+
+
+def test_nothing_needs_pyarrow() -> None:
+    """The package works where no Arrow library is installed."""
+    code = """
+import sys
+for name in ("pyarrow", "polars", "pandas", "duckdb", "numpy"):
+    sys.modules[name] = None
+import headwater
+with headwater.Broker(listen=None) as broker:
+    with headwater.Producer(broker) as producer:
+        producer.produce("t", b"v")
+    with headwater.Consumer(broker, "t") as consumer:
+        batch = consumer.poll_arrow(timeout=10)
+    assert len(batch) == 1
+    assert headwater.scan("t", broker).__arrow_c_stream__() is not None
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
