@@ -24,6 +24,7 @@ class _Bell:
         self._numbers = itertools.count()
         self._waiting: dict[int, asyncio.Future[None]] = {}
         loop.add_reader(self._hear.fileno(), self._rung)
+        weakref.finalize(loop, self._hear.close)
 
     def wait(self, delivery: Delivery, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
         number = next(self._numbers)

@@ -13,6 +13,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from server import Server
 
 KAFKA = Path(__file__).parents[1] / "kafka" / "kafka.sh"
+COUNT = 20_000
 COMPLAINT = re.compile(r"isvalid: false|corrupt|mismatch|exception|error|could not|not found|invalid", re.IGNORECASE)
 
 
@@ -39,9 +40,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         admin.create_topics([NewTopic("dumped", num_partitions=1, replication_factor=1, topic_configs=config)])
         admin.close()
         for codec in CODECS:
-            confluent.produce(server.bootstrap, "dumped", events(4000), codec)
-        seen = kafka_python.consume(server.bootstrap, ["dumped"], "readers", 5 * len(events(4000)), members=1)
-        assert len(seen) == 5 * len(events(4000))
+            confluent.produce(server.bootstrap, "dumped", events(COUNT), codec)
+        seen = kafka_python.consume(server.bootstrap, ["dumped"], "readers", 5 * len(events(COUNT)), members=1)
+        assert len(seen) == 5 * len(events(COUNT))
     return data
 
 
@@ -55,7 +56,7 @@ def test_segments(data: Path) -> None:
     assert len(list(data.glob("dumped-0/*.log"))) > 1
     said = dump("--deep-iteration", "--files", files(data, "dumped-0", "*.log"))
     assert not COMPLAINT.search(said.replace("isvalid: true", "")), said[-3000:]
-    assert said.count("| offset: ") == 5 * len(events(4000))
+    assert said.count("| offset: ") == 5 * len(events(COUNT))
 
 
 @pytest.mark.parametrize("pattern", ["*.index", "*.timeindex"])

@@ -12,6 +12,16 @@ import pytest
 _numbers = itertools.count()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Warnings of ours are errors; other clients' tests keep theirs."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("error"))
+            item.add_marker(pytest.mark.filterwarnings("ignore:this is a debug build:RuntimeWarning"))
+            item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning:kafka.*"))
+            item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning:importlib.*"))
+
+
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[headwater.Broker]:
     data: Path = tmp_path_factory.mktemp("broker") / "data"

@@ -90,7 +90,7 @@ def test_other_libraries_read_the_stream(broker: headwater.Broker, filled: str) 
 
     assert pl.DataFrame(headwater.scan(filled, broker, columns=["offset"])).height == 3_000
     stream = pa.RecordBatchReader.from_stream(headwater.scan(filled, broker))
-    assert duckdb.from_arrow(stream).aggregate("count(*)").fetchone() == (3_000,)
+    assert duckdb.from_arrow(stream).aggregate("count(*)").fetchall() == [(3_000,)]
 
 
 def test_views_when_asked(broker: headwater.Broker, filled: str) -> None:

@@ -97,6 +97,7 @@ def test_acknowledged_records_survive_kill_9(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         offsets = process.stdout.read().split()
         process.wait()
+        process.stdout.close()
         assert len(offsets) > 50
         # The last number may be cut short by the kill.
         acknowledged = int(offsets[-2])
@@ -189,11 +190,11 @@ def test_waiting_releases_the_gil(broker: headwater.Broker, topic: str) -> None:
         (lambda b: headwater.Consumer(b, "t").poll(max_records=0), "max_records expects"),
         (lambda b: headwater.Consumer(b, "t").seek("t", 0), "TopicPartition"),
         (lambda b: headwater.Admin(b).create_topic("bad name"), "bad name|INVALID_TOPIC"),
-        (lambda b: headwater.Admin(b).create_topic("t", partitions=0), "partitions|INVALID_PARTITIONS"),
-        (lambda b: headwater.Admin(b).create_topic("t", replication_factor=3), "replication"),
-        (lambda b: headwater.Admin(b).create_topic("t", config={"retention.ms": "long"}), "retention.ms"),
-        (lambda b: headwater.Admin(b).create_topic("t", config={"no.such.key": "1"}), "no.such.key"),
-        (lambda b: headwater.Admin(b).create_topic("t", config={"segment.bytes": 1000}), "segment.bytes"),
+        (lambda b: headwater.Admin(b).create_topic("never-made", partitions=0), "partitions|INVALID_PARTITIONS"),
+        (lambda b: headwater.Admin(b).create_topic("never-made", replication_factor=3), "replication"),
+        (lambda b: headwater.Admin(b).create_topic("never-made", config={"retention.ms": "long"}), "retention.ms"),
+        (lambda b: headwater.Admin(b).create_topic("never-made", config={"no.such.key": "1"}), "no.such.key"),
+        (lambda b: headwater.Admin(b).create_topic("never-made", config={"segment.bytes": 1000}), "segment.bytes"),
         (lambda b: headwater.Broker(config={"ssl.keystore.location": "x"}), "ssl.keystore.location"),
         (lambda b: headwater.Broker(listen="nonsense"), "nonsense"),
     ],

@@ -61,7 +61,7 @@ def test_a_restarted_member_goes_on_after_its_commit(target: Target, topic: str)
 
 def test_commits_carry_metadata(target: Target, topic: str) -> None:
     partition = headwater.TopicPartition(topic, 1)
-    with headwater.Consumer(target, group=f"meta-{topic}") as consumer:
+    with headwater.Consumer(target, group=f"meta-{topic}", enable_auto_commit=False) as consumer:
         consumer.assign([partition])
         consumer.commit({partition: headwater.OffsetAndMetadata(17, "a note")})
         assert consumer.committed([partition]) == {partition: (17, "a note", None)}

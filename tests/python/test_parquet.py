@@ -36,7 +36,7 @@ def test_every_reader_sees_the_same(target: Target, filled: str, tmp_path: Path)
     arrow = ds.dataset(to, partitioning="hive").to_table()
     polars = pl.scan_parquet(f"{to}/**/*.parquet", hive_partitioning=True).collect()
     duck = duckdb.sql(
-        f"select partition, offset, key, value from read_parquet('{to}/*/*.parquet', hive_partitioning=true)"
+        f"""select partition, "offset", key, value from read_parquet('{to}/*/*.parquet', hive_partitioning=true)"""
     )
     expected = {(r.partition, r.offset, r.key, r.value) for r in read(target, filled)}
     assert len(expected) == COUNT

@@ -116,7 +116,8 @@ impl Shared {
 
     /// Polls once and keeps what came.
     async fn fetch(&self, bytes_max: usize) -> Result<(), ClientError> {
-        let polled = self.consumer.poll(PollLimits { records: usize::MAX, bytes: bytes_max }, WAIT_SLICE).await?;
+        let polled =
+            self.consumer.poll(PollLimits { records: usize::MAX, bytes: bytes_max }, WAIT_SLICE).await?;
         if let Some(reading) = &mut *self.reading.lock().await {
             let TopicPartition { topic, partition } = &reading.partition;
             let is_ours = |piece: &FetchedPartition| piece.partition == *partition && piece.topic == *topic;

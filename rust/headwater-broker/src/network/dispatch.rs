@@ -31,7 +31,9 @@ pub(super) fn begin<E: Env>(
 
 /// Turns a panic into the end of the connection: what it has left half-done is this request's alone, since
 /// locks are held for single steps only.
-async fn guard<T>(request: impl Future<Output = Result<T, HandlerError>> + Send) -> Result<T, ConnectionError> {
+async fn guard<T>(
+    request: impl Future<Output = Result<T, HandlerError>> + Send,
+) -> Result<T, ConnectionError> {
     match AssertUnwindSafe(request).catch_unwind().await {
         Ok(outcome) => outcome.map_err(ConnectionError::from),
         Err(payload) => Err(ConnectionError::Panic(panic_text(payload.as_ref()))),

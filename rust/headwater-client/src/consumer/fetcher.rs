@@ -84,6 +84,8 @@ impl Fetcher {
     /// Runs until the consumer is closed or dropped.
     pub(super) async fn run(mut self) {
         let mut metadata = self.shared.client.metadata_changes();
+        // An answer may have come before this task first ran.
+        metadata.mark_changed();
         let closing = self.shared.closing.clone();
         let shared = Arc::clone(&self.shared);
         loop {

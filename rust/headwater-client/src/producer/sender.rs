@@ -123,6 +123,8 @@ impl Sender {
     /// Runs until the producer is closed or dropped.
     pub(crate) async fn run(mut self) {
         let mut metadata = self.client.metadata_changes();
+        // An answer may have come before this task first ran.
+        metadata.mark_changed();
         let accumulator = Arc::clone(&self.accumulator);
         loop {
             // Before looking: a record that comes after the look finds the flag and wakes us.

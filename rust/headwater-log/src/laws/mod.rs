@@ -124,7 +124,6 @@ impl<'a, W: World> Run<'a, W> {
         let config = self.config.clone();
         let place = move |_: &_| Placement::Open(identity(), config.clone());
         let loaded = directory.load(place).await.expect("the directory loads");
-        for (_, r) in &loaded.logs { eprintln!("TRACE {r:?}"); }
         assert!(loaded.failed.is_empty(), "the log does not open: {:?}", loaded.failed);
         directory
     }
@@ -134,18 +133,20 @@ impl<'a, W: World> Run<'a, W> {
     }
 
     async fn step(&mut self) {
+        if !self.world.is_powered() {
+            // A task of the directory met the end of the power before a step did.
+            return self.crash_and_check().await;
+        }
         let now_ms = self.world.env().wall_ms();
-        let drawn = self.random.below(100);
-        eprintln!("TRACE step {drawn} model {}..{} progress {:?} cut {:?}", self.model.start, self.model.end, self.log().progress(), self.log().segment_count());
-        let outcome = match drawn {
+        let outcome = match self.random.below(100) {
             0..40 => self.append_as_leader(now_ms),
             40..48 => self.end_transaction(now_ms),
             48..53 => self.append_as_follower(now_ms),
             53..57 => self.send_again(now_ms),
-            57..67 => self.log().flush().map(|_| ()),
-            67..72 => self.move_high_watermark(),
-            72..75 => self.retain(now_ms),
-            75..78 => self.delete_records(),
+            57..65 => self.log().flush().map(|_| ()),
+            65..72 => self.move_high_watermark(),
+            72..76 => self.retain(now_ms),
+            76..78 => self.delete_records(),
             78..82 => self.truncate(),
             82 => self.restart_at(),
             83..86 => self.checkpoint(),
@@ -240,7 +241,8 @@ impl<'a, W: World> Run<'a, W> {
 
     fn move_high_watermark(&mut self) -> Result<(), StorageError> {
         let flushed = self.log().flushed();
-        let target = self.random.between(self.model.start, flushed.max(self.model.start));
+        let lowest = if self.random.one_in(3) { self.model.start } else { flushed };
+        let target = self.random.between(lowest, flushed).max(self.model.start);
         let moved = self.log().set_high_watermark(self.model.boundary_below(target));
         assert!(moved <= flushed.max(self.model.start));
         Ok(())
@@ -376,9 +378,8 @@ impl<'a, W: World> Run<'a, W> {
 
     /// Tells the model what was recovered, and checks it.
     fn settle(&mut self) {
-        eprintln!("TRACE settle {:?}", self.log().progress());
         let (_, log) = self.opened.as_ref().expect("just opened");
-        self.model.recovered(log.progress());
+        self.model.recovered(log.progress(), log.size() > 0);
         self.generator.rebuild(&self.model);
         check::everything(log, &self.model, &mut self.random);
     }

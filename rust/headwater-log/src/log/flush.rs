@@ -173,7 +173,8 @@ impl<E: Env> Log<E> {
             if state.snapshot_offset == offset {
                 return Ok(());
             }
-            state.active.write_indexes(context, false)?;
+            // Finished, so that time entries written later are of later batches.
+            state.active.write_indexes(context, true)?;
             (Arc::clone(&state.active), offset, state.active.size(), state.producers.to_snapshot())
         };
         active.sync_indexes(context)?;

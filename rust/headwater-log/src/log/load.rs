@@ -134,15 +134,15 @@ pub(crate) fn load<E: Env>(
     };
     let mut report = RecoveryReport::default();
     let mut bases: Vec<i64> = listing.logs.iter().copied().collect();
-    // A pass of retention moves the log start durably before it deletes; what it did not get to goes now.
-    let kept_from = bases.partition_point(|base| *base <= hints.log_start).saturating_sub(1);
-    repairs.drop_segments.extend(bases.drain(..kept_from));
+    // Segments below the log start are left to the next pass of retention, which knows what must stay with them.
     let indexed_to = indexed_to(context, &folder, &listing, hints)?;
     let recovery = Recovery { context, folder: &folder, config, hints, indexed_to, aborted: &listing.aborted };
     let mut opened = open_segments(&recovery, &bases, &mut repairs, &mut report)?;
+    drop_remnants(&mut opened, hints.log_start, &mut repairs);
+    let first_base = opened.first().map_or(0, |first| first.segment.base_offset());
     let log_end = opened.last().map(|last| last.end_offset);
     let (log_start, log_end) = match log_end {
-        Some(log_end) if log_end >= hints.log_start => (hints.log_start.max(bases[0]), log_end),
+        Some(log_end) if log_end >= hints.log_start => (hints.log_start.max(first_base), log_end),
         _ => {
             // Nothing at or above the log start. That is how a restart at an offset looks after a crash; if more
             // than that was flushed, files are missing.
@@ -238,6 +238,22 @@ fn open_segments<E: Env>(
     Ok(opened)
 }
 
+/// Removes what a crash left of segments that retention was deleting: those before a hole below the log start.
+fn drop_remnants<E: Env>(opened: &mut Vec<OpenedSegment<E>>, log_start: i64, repairs: &mut Repairs<E>) {
+    let is_hole = |pair: &[OpenedSegment<E>]| {
+        let next_base = pair[1].segment.base_offset();
+        pair[0].end_offset != next_base && next_base <= log_start
+    };
+    if let Some(index) = opened.windows(2).rposition(is_hole) {
+        for remnant in opened.drain(..=index) {
+            let kept = |segment: &Arc<Segment<E>>| !Arc::ptr_eq(segment, &remnant.segment);
+            repairs.scanned.retain(kept);
+            repairs.reindexed.retain(kept);
+            repairs.drop_segments.push(remnant.segment.base_offset());
+        }
+    }
+}
+
 fn check_nothing_lost(folder: &Path, hints: OpenHints) -> Result<(), StorageError> {
     if hints.recovery_point > hints.log_start {
         let reason = format!(
@@ -286,8 +302,10 @@ fn load_state<E: Env>(
     loaded.epochs.truncate_from_end(if loaded.repairs.create { 0 } else { loaded.log_end });
 
     let trusted = if hints.clean_shutdown { loaded.log_end } else { loaded.log_end.min(hints.recovery_point) };
+    // Nothing below the first segment can have been replaced, so its snapshot speaks the truth in any case.
+    let trusted = trusted.max(loaded.segments.first().map_or(0, |first| first.base_offset()));
     loaded.repairs.distrusted_above = trusted;
-    let limit = rebuild_from.map_or(trusted, |base| base.min(trusted));
+    let limit = rebuild_from.map_or(trusted, |base| base.min(trusted)).min(loaded.log_end);
     // A log that starts over has none of the batches that old snapshots speak of.
     let limit = if loaded.repairs.create { -1 } else { limit };
     for offset in listing.snapshots.range(..=limit).rev() {

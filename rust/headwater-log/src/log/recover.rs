@@ -292,29 +292,34 @@ impl<E: Env> Recovery<'_, E> {
         let (offsets, offsets_whole) = self.entries::<OffsetEntry>(base, FileKind::OffsetIndex)?;
         let (times, times_whole) = self.entries::<TimeEntry>(base, FileKind::TimeIndex)?;
         let (offset_count, time_count) = (offsets.len(), times.len());
-        let offsets = ascending(offsets, |entry| {
+        let mut offsets = ascending(offsets, |entry| {
             (below(entry.relative_offset) && u64::from(entry.position) < length).then_some(entry.position)
         });
-        let times = ascending(times, |entry| below(entry.relative_offset).then_some(entry.timestamp));
-        let mut indexes = Indexes::empty(self.context.env.wall_ms());
-        let mut position = 0;
-        let mut excess = !offsets_whole || !times_whole;
-        let times_missing = times.is_empty() && !offsets.is_empty();
-        if entry_fits(log, base, length, offsets.last().copied()) && !times_missing {
-            position = offsets.last().map_or(0, |entry| u64::from(entry.position));
-            excess |= offsets.len() != offset_count || times.len() != time_count;
-            // Without an offset entry the walk begins at the first batch and finds every timestamp again.
-            if let Some(last) = times.last().filter(|_| !offsets.is_empty()) {
-                indexes.max_timestamp = last.timestamp;
-                indexes.max_timestamp_offset = base + i64::from(last.relative_offset);
-            }
-            let (offset_count, time_count) = (offsets.len(), times.len());
-            indexes.offsets = SparseIndex::active(offsets, offset_count);
-            indexes.times = SparseIndex::active(times, time_count);
-        } else {
-            report.rebuilt_indexes.push(base);
-            excess = true;
+        let mut times = ascending(times, |entry| below(entry.relative_offset).then_some(entry.timestamp));
+        // Behind the synced entries there may be torn ones that pass for good until the log is asked.
+        while !entry_fits(log, base, length, offsets.last().copied()) {
+            offsets.pop();
         }
+        while times.last().is_some_and(|entry| !time_fits(log, base, length, &offsets, *entry)) {
+            times.pop();
+        }
+        let mut indexes = Indexes::empty(self.context.env.wall_ms());
+        let popped = offsets.len() != offset_count || times.len() != time_count;
+        let excess = !offsets_whole || !times_whole || popped;
+        let times_lost = times.is_empty() && !offsets.is_empty();
+        if times_lost || (popped && self.hints.clean_shutdown) {
+            report.rebuilt_indexes.push(base);
+            return Ok(Trusted { indexes, position: 0, excess: true });
+        }
+        let position = offsets.last().map_or(0, |entry| u64::from(entry.position));
+        // Without an offset entry the walk begins at the first batch and finds every timestamp again.
+        if let Some(last) = times.last().filter(|_| !offsets.is_empty()) {
+            indexes.max_timestamp = last.timestamp;
+            indexes.max_timestamp_offset = base + i64::from(last.relative_offset);
+        }
+        let (offset_count, time_count) = (offsets.len(), times.len());
+        indexes.offsets = SparseIndex::active(offsets, offset_count);
+        indexes.times = SparseIndex::active(times, time_count);
         Ok(Trusted { indexes, position, excess })
     }
 
@@ -367,6 +372,20 @@ fn entry_fits<F: DiskFile>(log: &F, base: i64, length: u64, entry: Option<Offset
         Walk::new(log, u64::from(entry.position), length).next(),
         Ok(Some(found)) if found.header.last_offset() == expected
     )
+}
+
+/// Whether the entry names a batch with that timestamp.
+fn time_fits<F: DiskFile>(log: &F, base: i64, length: u64, offsets: &[OffsetEntry], entry: TimeEntry) -> bool {
+    let above = offsets.partition_point(|offset| offset.relative_offset <= entry.relative_offset);
+    let position = above.checked_sub(1).map_or(0, |index| u64::from(offsets[index].position));
+    let expected = base + i64::from(entry.relative_offset);
+    let mut walk = Walk::new(log, position, length);
+    while let Ok(Some(found)) = walk.next() {
+        if found.header.last_offset() >= expected {
+            return found.header.last_offset() == expected && found.header.max_timestamp == entry.timestamp;
+        }
+    }
+    false
 }
 
 /// The longest prefix whose keys rise, as far as `key` gives one.

@@ -73,9 +73,7 @@ pub(super) fn apply<E: Env>(context: &Context<E>, loaded: &mut LoadedLog<E>) -> 
     }
     for segment in &repairs.scanned {
         cut_log(context, segment)?;
-        if !Arc::ptr_eq(segment, &loaded.active) {
-            segment.indexes_mut().add_time_entry(segment.base_offset());
-        }
+        segment.indexes_mut().add_time_entry(segment.base_offset());
         rewrite_indexes(context, segment)?;
     }
     for segment in &repairs.reindexed {
@@ -168,7 +166,8 @@ fn rewrite<E: Env, T: IndexEntry>(
     file.sync().map_err(|error| context.health.fail(&path, "fsync", error))
 }
 
-/// Removes every file of a segment; the log last, so that a crash in between leaves orphans that are recognised.
+/// Removes log and indexes of a segment, the log last: without it the others are orphans that are recognised. Its
+/// snapshot stays for now, since a crash may bring the log back.
 pub(super) fn remove_segment_files<E: Env>(
     context: &Context<E>,
     folder: &Path,
@@ -177,7 +176,7 @@ pub(super) fn remove_segment_files<E: Env>(
     for kind in [FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::TransactionIndex, FileKind::Log] {
         remove_if_there(context, &file_path(folder, base, kind))?;
     }
-    remove_if_there(context, &snapshot_path(folder, base))
+    Ok(())
 }
 
 fn remove_if_there<E: Env>(context: &Context<E>, path: &Path) -> Result<(), StorageError> {

@@ -1,7 +1,7 @@
 //! Letting old records go: retention by time and size, and DeleteRecords.
 //!
 //! The log start moves first, durably; then whole segments below it go. A crash in between leaves segments below the
-//! log start, which the next open removes.
+//! log start, which the next pass removes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +24,6 @@ impl<E: Env> Log<E> {
     pub fn delete_records_before(&self, offset: i64) -> Result<i64, DeleteRecordsError> {
         self.0.check_open()?;
         let log_start = {
-            let mut state = self.0.state();
             let mut published = self.0.published_mut();
             let high_watermark = published.high_watermark;
             let target = if offset == -1 { high_watermark } else { offset };
@@ -35,10 +34,10 @@ impl<E: Env> Log<E> {
                 return Ok(published.log_start);
             }
             published.log_start = target;
-            state.epochs_dirty |= state.epochs.truncate_from_start(target);
             target
         };
         self.0.context.persist_offsets()?;
+        self.0.forget_epochs_below(log_start);
         self.0.send_progress();
         Ok(log_start)
     }
@@ -72,13 +71,13 @@ impl<E: Env> Log<E> {
             let log_start = segments.get(count).map_or(0, |segment| segment.base_offset());
             let mut published = self.0.published_mut();
             published.log_start = published.log_start.max(log_start);
-            state.epochs_dirty |= state.epochs.truncate_from_start(published.log_start);
             (segments[..count].to_vec(), log_start)
         };
         // The first segment that stays carries the producers of those that go, in its snapshot.
         self.flush_work(false)?;
         self.0.context.persist_offsets()?;
         {
+            self.0.forget_epochs_below(log_start);
             let mut state = self.0.state();
             state.unsynced.retain(|segment| segment.base_offset() >= log_start);
             let kept = self.0.segments.load().iter().skip(count).map(Arc::clone).collect();
@@ -120,6 +119,14 @@ impl<E: Env> Log<E> {
             count = index + 1;
         }
         (count, count == segments.len())
+    }
+}
+
+impl<E: Env> Inner<E> {
+    /// Only once the log start is durable: a crash that takes it back needs the epochs below it again.
+    fn forget_epochs_below(&self, log_start: i64) {
+        let mut state = self.state();
+        state.epochs_dirty |= state.epochs.truncate_from_start(log_start);
     }
 }
 

@@ -90,7 +90,8 @@ impl<E: Env> Log<E> {
         // removal. Below it nothing but the removal itself says what is gone, so the order must be kept.
         let ordered = offset < log_end;
         if ordered {
-            self.lower_recovery_point(old.first().map_or(0, |segment| segment.base_offset()))?;
+            let first_base = old.first().map_or(0, |segment| segment.base_offset());
+            self.lower_recovery_point(offset.min(first_base))?;
         } else {
             // The recovery point stays for now: the old tail above it may be torn, and is not damage.
             self.publish_restart(offset);
@@ -103,6 +104,7 @@ impl<E: Env> Log<E> {
                 self.0.context.sync_dir(&self.0.folder)?;
             }
         }
+        self.0.context.sync_dir(&self.0.folder)?;
         // None of the old producers has a batch in the new log.
         self.remove_snapshots_above(-1)?;
         self.0.context.sync_dir(&self.0.folder)?;

@@ -413,6 +413,8 @@ impl Member {
     async fn steady(&mut self) -> Change {
         let shared = Arc::clone(&self.shared);
         let mut metadata = shared.client.metadata_changes();
+        // A change may have come while the group was rebalancing.
+        metadata.mark_changed();
         let mut next_heartbeat = self.now() + self.heartbeat_interval();
         loop {
             let late = self.poll_deadline();
