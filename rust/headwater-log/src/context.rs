@@ -65,7 +65,12 @@ impl<E: Env> Context<E> {
     }
 
     /// What a failed write means when nothing was left half done: no room, or the directory goes offline.
-    pub(crate) fn write_failed(&self, path: &Path, operation: &'static str, error: io::Error) -> StorageError {
+    pub(crate) fn write_failed(
+        &self,
+        path: &Path,
+        operation: &'static str,
+        error: io::Error,
+    ) -> StorageError {
         if is_full(&error) {
             StorageError::StorageFull { path: path.to_owned() }
         } else {
@@ -93,7 +98,11 @@ pub(crate) struct Health {
 
 impl Health {
     pub(crate) fn new(directory: &Path) -> Health {
-        Health { directory: directory.to_owned(), failure: OnceLock::new(), failed: watch::Sender::new(false) }
+        Health {
+            directory: directory.to_owned(),
+            failure: OnceLock::new(),
+            failed: watch::Sender::new(false),
+        }
     }
 
     /// An error once the directory is offline.

@@ -97,7 +97,8 @@ impl<E: Env> DescriptorCache<E> {
         let mut open = self.lock();
         while open.files.len() >= self.files_max {
             // A scan of a few hundred entries, beside an open(2) that cost more.
-            let Some(oldest) = open.files.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| *key) else {
+            let Some(oldest) = open.files.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| *key)
+            else {
                 break;
             };
             open.files.remove(&oldest);
@@ -114,4 +115,32 @@ impl<E: Env> DescriptorCache<E> {
 
 fn open_read<E: Env>(env: &E, path: &Path) -> io::Result<DiskFileOf<E>> {
     env.disk().open(path, OpenMode::Read)
+}
+
+#[cfg(test)]
+mod tests {
+    use headwater_env::real::RealEnv;
+
+    use super::*;
+
+    #[test]
+    fn the_least_recently_used_goes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let env = RealEnv::new();
+        let path = |segment: u64| folder.path().join(segment.to_string());
+        for segment in 0..4 {
+            env.disk().open(&path(segment), OpenMode::Create).unwrap();
+        }
+        let cache = DescriptorCache::new(3);
+        let get = |segment| cache.get(&env, segment, FileKind::Log, || path(segment)).unwrap();
+        let held = get(0);
+        (1..3).for_each(|segment| _ = get(segment));
+        assert!(Arc::ptr_eq(&held, &get(0)), "it is still open");
+        get(3);
+        assert_eq!(cache.len(), 3);
+        // 1 was used least recently, so 0 is the same file still.
+        assert!(Arc::ptr_eq(&held, &get(0)));
+        cache.forget(0);
+        assert_eq!(cache.len(), 2);
+    }
 }

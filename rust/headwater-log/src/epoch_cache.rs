@@ -36,7 +36,8 @@ impl EpochCache {
         {
             return false;
         }
-        while self.entries.last().is_some_and(|(other, other_start)| *other >= epoch || *other_start >= start) {
+        while self.entries.last().is_some_and(|(other, other_start)| *other >= epoch || *other_start >= start)
+        {
             self.entries.pop();
         }
         self.entries.push((epoch, start));
@@ -84,7 +85,8 @@ impl EpochCache {
         for (number, line) in checkpoint::decode(text)? {
             let malformed = || CheckpointError { line: number, reason: "expected an epoch and an offset" };
             let (epoch, start) = line.split_once(' ').ok_or_else(malformed)?;
-            let (epoch, start) = (epoch.parse().map_err(|_| malformed())?, start.parse().map_err(|_| malformed())?);
+            let (epoch, start) =
+                (epoch.parse().map_err(|_| malformed())?, start.parse().map_err(|_| malformed())?);
             let count = cache.entries.len();
             // An entry that is not news, or that contradicts those before it, leaves fewer than one more.
             if !cache.assign(epoch, start) || cache.entries.len() != count + 1 {

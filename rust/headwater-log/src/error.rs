@@ -135,7 +135,9 @@ pub enum AppendError {
         current_epoch: i16,
     },
     /// A plain batch in the middle of the producer's transaction: INVALID_TXN_STATE.
-    #[error("producer {producer_id} has a transaction open since offset {first_offset} and sent a batch outside it")]
+    #[error(
+        "producer {producer_id} has a transaction open since offset {first_offset} and sent a batch outside it"
+    )]
     InvalidTransactionState {
         /// The producer.
         producer_id: i64,

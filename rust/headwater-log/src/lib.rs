@@ -37,13 +37,15 @@ mod types;
 pub mod verify;
 
 pub use config::{CleanupPolicy, LogConfig, LogIdentity, OpenHints};
-pub use error::{AppendError, Damage, DeleteRecordsError, DirectoryFailure, OpenError, ReadError, StorageError};
+pub use error::{
+    AppendError, Damage, DeleteRecordsError, DirectoryFailure, OpenError, ReadError, StorageError,
+};
 pub use log::Log;
 pub use log_dir::{
-    FlushCounters, FoundLog, LoadFailure, LoadedLogs, LogDir, LogDirOptions, OpenDirError, Placement, ReadOnlyDir,
-    ReadOnlyLog,
+    FlushCounters, FoundLog, LoadFailure, LoadedLogs, LogDir, LogDirOptions, OpenDirError, Placement,
+    ReadOnlyDir, ReadOnlyLog,
 };
 pub use types::{
-    AbortedTransaction, Appended, Cut, DiskFileOf, EpochEnd, Isolation, LogListener, Origin, ProducerView, Progress,
-    RecoveryReport, Retired, Slice, TimestampOffset,
+    AbortedTransaction, Appended, Cut, DiskFileOf, EpochEnd, Isolation, LogListener, Origin, ProducerView,
+    Progress, RecoveryReport, Retired, Slice, TimestampOffset,
 };

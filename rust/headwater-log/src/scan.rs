@@ -73,7 +73,10 @@ impl<'f, F: DiskFile> Walk<'f, F> {
         if header.size() as u64 > remaining {
             return Err(bad(format!("the batch takes {} bytes, {remaining} are left", header.size())));
         }
-        if header.base_offset < 0 || header.last_offset_delta < 0 || header.next_offset() <= header.base_offset {
+        if header.base_offset < 0
+            || header.last_offset_delta < 0
+            || header.next_offset() <= header.base_offset
+        {
             return Err(bad(format!(
                 "impossible offsets: base {}, last delta {}",
                 header.base_offset, header.last_offset_delta
@@ -104,7 +107,11 @@ impl<'f, F: DiskFile> Walk<'f, F> {
 }
 
 /// Compares the CRC of a batch with its bytes; the buffer is kept between calls.
-pub(crate) fn verify_crc<F: DiskFile>(file: &F, found: &Found, buffer: &mut Vec<u8>) -> Result<(), WalkError> {
+pub(crate) fn verify_crc<F: DiskFile>(
+    file: &F,
+    found: &Found,
+    buffer: &mut Vec<u8>,
+) -> Result<(), WalkError> {
     let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
     let mut position = found.position + CRC_COVERS_FROM;
     buffer.resize(CHUNK_SIZE, 0);

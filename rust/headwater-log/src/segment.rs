@@ -136,7 +136,11 @@ impl<E: Env> Segment<E> {
     }
 
     /// Creates the files of a new segment. Their names are not durable yet.
-    pub(crate) fn create(context: &Context<E>, folder: &Arc<Path>, base_offset: i64) -> Result<Segment<E>, StorageError> {
+    pub(crate) fn create(
+        context: &Context<E>,
+        folder: &Arc<Path>,
+        base_offset: i64,
+    ) -> Result<Segment<E>, StorageError> {
         let disk = context.env.disk();
         let create = |kind| {
             let path = file_path(folder, base_offset, kind);
@@ -200,7 +204,8 @@ impl<E: Env> Segment<E> {
             return Ok(Arc::clone(file));
         }
         let path = self.path(FileKind::Log);
-        let file = context.env.disk().open(&path, OpenMode::ReadWrite).map_err(|error| read_failed(&path, error))?;
+        let file =
+            context.env.disk().open(&path, OpenMode::ReadWrite).map_err(|error| read_failed(&path, error))?;
         let file = Arc::new(file);
         *pinned = Some(Arc::clone(&file));
         Ok(file)
@@ -245,7 +250,12 @@ impl<E: Env> Segment<E> {
     }
 
     /// The first batch whose last offset is not below `offset`, among the first `limit` bytes.
-    pub(crate) fn locate(&self, context: &Context<E>, offset: i64, limit: u64) -> Result<Option<Found>, StorageError> {
+    pub(crate) fn locate(
+        &self,
+        context: &Context<E>,
+        offset: i64,
+        limit: u64,
+    ) -> Result<Option<Found>, StorageError> {
         let relative = offset.saturating_sub(self.base_offset).clamp(0, RELATIVE_OFFSET_MAX) as u32;
         let entry = self.floor_offset(context, relative)?;
         let file = self.log_file(context)?;
@@ -320,7 +330,11 @@ impl<E: Env> Segment<E> {
     }
 
     /// Last offset of the first indexed batch that begins at or behind `position`.
-    pub(crate) fn first_indexed_from(&self, context: &Context<E>, position: u64) -> Result<Option<i64>, StorageError> {
+    pub(crate) fn first_indexed_from(
+        &self,
+        context: &Context<E>,
+        position: u64,
+    ) -> Result<Option<i64>, StorageError> {
         let indexes = self.indexes();
         let at_or_behind = |entry: &OffsetEntry| u64::from(entry.position) >= position;
         let found = if let Some(entries) = indexes.offsets.in_memory() {
@@ -329,7 +343,10 @@ impl<E: Env> Segment<E> {
         } else if indexes.offsets.last().is_some_and(|last| at_or_behind(&last)) {
             let file = self.sealed_file(context, FileKind::OffsetIndex)?;
             let path = || self.path(FileKind::OffsetIndex);
-            indexes.offsets.first_in_file(&*file, at_or_behind).map_err(|error| read_failed(&path(), error))?
+            indexes
+                .offsets
+                .first_in_file(&*file, at_or_behind)
+                .map_err(|error| read_failed(&path(), error))?
         } else {
             None
         };
@@ -337,7 +354,11 @@ impl<E: Env> Segment<E> {
     }
 
     /// Last time entry not above `timestamp`.
-    pub(crate) fn floor_time(&self, context: &Context<E>, timestamp: i64) -> Result<Option<TimeEntry>, StorageError> {
+    pub(crate) fn floor_time(
+        &self,
+        context: &Context<E>,
+        timestamp: i64,
+    ) -> Result<Option<TimeEntry>, StorageError> {
         let indexes = self.indexes();
         if let Some(found) = indexes.times.floor_in_memory(timestamp) {
             return Ok(found);
@@ -351,7 +372,11 @@ impl<E: Env> Segment<E> {
     }
 
     /// Entry `number` and following of the transaction index, a bounded block of them.
-    pub(crate) fn aborted_block(&self, context: &Context<E>, number: usize) -> Result<Vec<AbortedEntry>, StorageError> {
+    pub(crate) fn aborted_block(
+        &self,
+        context: &Context<E>,
+        number: usize,
+    ) -> Result<Vec<AbortedEntry>, StorageError> {
         const BLOCK: usize = 128;
         let indexes = self.indexes();
         let to = (number + BLOCK).min(indexes.aborted.len());
@@ -384,7 +409,9 @@ impl<E: Env> Segment<E> {
             }
             let mut walk = Walk::new(file, position, self.size());
             let checked = walk.next().and_then(|found| match found {
-                Some(found) if found.end() <= to => verify_crc(file, &found, &mut buffer).map(|()| Some(found)),
+                Some(found) if found.end() <= to => {
+                    verify_crc(file, &found, &mut buffer).map(|()| Some(found))
+                }
                 // The byte limit cuts the last batch: a reader cannot use the part, and fetches it again whole.
                 _ => Ok(None),
             });
@@ -423,7 +450,8 @@ impl<E: Env> Segment<E> {
         }
         let path = self.path(kind);
         let file = context.env.disk().open(&path, OpenMode::Create);
-        file.and_then(|file| index.write_pending(&file)).map_err(|error| context.write_failed(&path, "write", error))
+        file.and_then(|file| index.write_pending(&file))
+            .map_err(|error| context.write_failed(&path, "write", error))
     }
 
     /// Makes the index files durable; which of them exist is in the indexes.
@@ -436,7 +464,11 @@ impl<E: Env> Segment<E> {
     /// Makes the transaction index durable, if there is one. Other than the two sparse ones it cannot be told from the
     /// log alone, so it must be complete up to the recovery point.
     fn sync_aborted(&self, context: &Context<E>) -> Result<(), StorageError> {
-        if self.indexes().aborted.len() == 0 { Ok(()) } else { self.sync_file(context, FileKind::TransactionIndex) }
+        if self.indexes().aborted.len() == 0 {
+            Ok(())
+        } else {
+            self.sync_file(context, FileKind::TransactionIndex)
+        }
     }
 
     /// Writes and syncs what the transaction index lacks: with every flush that covers an abort marker. `true` if it

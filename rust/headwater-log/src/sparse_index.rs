@@ -127,7 +127,11 @@ impl<T: IndexEntry> SparseIndex<T> {
     }
 
     /// The first entry that is `behind`, from the file; all entries after one that is behind are so too.
-    pub(crate) fn first_in_file<F: DiskFile>(&self, file: &F, behind: impl Fn(&T) -> bool) -> io::Result<Option<T>> {
+    pub(crate) fn first_in_file<F: DiskFile>(
+        &self,
+        file: &F,
+        behind: impl Fn(&T) -> bool,
+    ) -> io::Result<Option<T>> {
         let block = self.block_around(file, &behind)?;
         Ok(block.into_iter().find(|entry| behind(entry)))
     }

@@ -42,7 +42,8 @@ impl IndexEntry for AbortedEntry {
         if i16::from_be_bytes(*version) != VERSION || rest.len() != 32 {
             return None;
         }
-        let mut numbers = rest.chunks_exact(8).filter_map(|chunk| Some(i64::from_be_bytes(chunk.try_into().ok()?)));
+        let mut numbers =
+            rest.chunks_exact(8).filter_map(|chunk| Some(i64::from_be_bytes(chunk.try_into().ok()?)));
         Some(AbortedEntry {
             producer_id: numbers.next()?,
             first_offset: numbers.next()?,

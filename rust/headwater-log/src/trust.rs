@@ -45,7 +45,8 @@ impl Trust {
         let at = self.checked.partition_point(|(start, _)| *start < from);
         self.checked.insert(at, (from, to));
         if self.checked.len() > RANGES_MAX
-            && let Some(smallest) = (0..self.checked.len()).min_by_key(|&index| self.checked[index].1 - self.checked[index].0)
+            && let Some(smallest) =
+                (0..self.checked.len()).min_by_key(|&index| self.checked[index].1 - self.checked[index].0)
         {
             self.checked.remove(smallest);
         }

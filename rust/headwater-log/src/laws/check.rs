@@ -57,7 +57,7 @@ fn read<E: Env>(from: i64, to: i64, mut read: impl FnMut(i64) -> Result<Slice<E>
         slice.read_into(&mut buffer).expect("what a slice names can be read");
         let mut whole = batches(&buffer);
         let mut last = None;
-        while let Some(view) = whole.next() {
+        for view in whole.by_ref() {
             let view = view.expect("a batch");
             view.verify_crc().expect("an intact batch");
             assert!(view.header().last_offset() >= offset, "a batch below the offset asked for");
@@ -76,7 +76,11 @@ fn producers<E: Env>(log: &Log<E>, model: &Model) {
         let view = BatchView::new(&batch.bytes).expect("a batch of the model");
         rebuilt.replay(&batch.header, marker_of(&view).expect("readable"), |_| {});
     }
-    assert!(log.producer_snapshot() == rebuilt.to_snapshot(), "producer state differs from a rebuild: {:?}", log.producers());
+    assert!(
+        log.producer_snapshot() == rebuilt.to_snapshot(),
+        "producer state differs from a rebuild: {:?}",
+        log.producers()
+    );
 }
 
 fn epochs<E: Env>(log: &Log<E>, model: &Model) {
@@ -129,7 +133,9 @@ fn aborted<E: Env>(log: &Log<E>, model: &Model, random: &mut Random) {
                     aborted.push((header.producer_id, first, header.last_offset()));
                 }
             }
-            None if header.is_transactional() => _ = open.entry(header.producer_id).or_insert(header.base_offset),
+            None if header.is_transactional() => {
+                _ = open.entry(header.producer_id).or_insert(header.base_offset)
+            }
             None => {}
         }
     }
@@ -138,15 +144,23 @@ fn aborted<E: Env>(log: &Log<E>, model: &Model, random: &mut Random) {
     let slice = log.read(offset, 1 + random.below(8192), true, Isolation::LastStable).expect("readable");
     let mut buffer = Vec::new();
     slice.read_into(&mut buffer).expect("readable");
-    let Some(last) = batches(&buffer).flatten().last().map(|view| view.header().last_offset()) else { return };
+    let Some(last) = batches(&buffer).flatten().last().map(|view| view.header().last_offset()) else {
+        return;
+    };
     assert!(last < progress.last_stable, "records above the last stable offset");
     for (producer_id, first, marker) in &aborted {
         let touches = *marker >= offset && *first <= last;
-        let listed = slice.aborted.iter().any(|one| (one.producer_id, one.first_offset) == (*producer_id, *first));
-        assert!(!touches || listed, "the transaction of {producer_id} at {first} was aborted, and is not listed");
+        let listed =
+            slice.aborted.iter().any(|one| (one.producer_id, one.first_offset) == (*producer_id, *first));
+        assert!(
+            !touches || listed,
+            "the transaction of {producer_id} at {first} was aborted, and is not listed"
+        );
     }
     for one in &slice.aborted {
-        let known = aborted.iter().any(|(producer, first, _)| (*producer, *first) == (one.producer_id, one.first_offset));
+        let known = aborted
+            .iter()
+            .any(|(producer, first, _)| (*producer, *first) == (one.producer_id, one.first_offset));
         assert!(known, "{one:?} was not aborted");
     }
 }

@@ -81,7 +81,8 @@ impl Generator {
     pub(super) fn marker(&mut self, random: &mut Random, now_ms: i64) -> Option<(Vec<u8>, i32)> {
         let number = self.producers.iter().position(|producer| producer.in_transaction)?;
         let marker = EndTransactionMarker { commit: random.one_in(2), coordinator_epoch: 0 };
-        let bytes = marker.to_batch(now_ms, number as i64 + 100, self.producers[number].epoch).expect("a marker");
+        let bytes =
+            marker.to_batch(now_ms, number as i64 + 100, self.producers[number].epoch).expect("a marker");
         Some((bytes.to_vec(), self.leader_epoch))
     }
 
@@ -110,7 +111,8 @@ impl Generator {
         for view in batches(bytes) {
             let header = *view.expect("a batch that was appended").header();
             self.leader_epoch = self.leader_epoch.max(header.partition_leader_epoch);
-            let Some(number) = usize::try_from(header.producer_id - 100).ok().filter(|number| *number < PRODUCERS)
+            let Some(number) =
+                usize::try_from(header.producer_id - 100).ok().filter(|number| *number < PRODUCERS)
             else {
                 continue;
             };

@@ -89,12 +89,15 @@ fn random_config(random: &mut Random) -> LogConfig {
     }
 }
 
+/// The directory and its only log.
+type Opened<E> = (LogDir<E>, Log<E>);
+
 struct Run<'a, W: World> {
     world: W,
     directory: &'a Path,
     random: Random,
     config: LogConfig,
-    opened: Option<(LogDir<W::Env>, Log<W::Env>)>,
+    opened: Option<Opened<W::Env>>,
     model: Model,
     generator: Generator,
     report: LawsReport,
@@ -186,7 +189,13 @@ impl<'a, W: World> Run<'a, W> {
         self.append(&mut bytes, epoch, Origin::Coordinator, now_ms)
     }
 
-    fn append(&mut self, bytes: &mut [u8], epoch: i32, origin: Origin, now_ms: i64) -> Result<(), StorageError> {
+    fn append(
+        &mut self,
+        bytes: &mut [u8],
+        epoch: i32,
+        origin: Origin,
+        now_ms: i64,
+    ) -> Result<(), StorageError> {
         match self.log().append_as_leader(&mut *bytes, epoch, origin, now_ms) {
             Ok(appended) => {
                 assert!(!appended.duplicate);
@@ -224,8 +233,11 @@ impl<'a, W: World> Run<'a, W> {
 
     /// A producer's last batch is recognised, an older one recognised or refused; neither is appended.
     fn send_again(&mut self, now_ms: i64) -> Result<(), StorageError> {
-        let Some((batch, is_last)) = self.generator.sent(&mut self.random, &self.model) else { return Ok(()) };
-        let (base, last, mut bytes) = (batch.header.base_offset, batch.header.last_offset(), batch.bytes.clone());
+        let Some((batch, is_last)) = self.generator.sent(&mut self.random, &self.model) else {
+            return Ok(());
+        };
+        let (base, last, mut bytes) =
+            (batch.header.base_offset, batch.header.last_offset(), batch.bytes.clone());
         let epoch = self.generator.leader_epoch();
         match self.log().append_as_leader(&mut bytes[..], epoch, Origin::Client, now_ms) {
             Ok(appended) => {

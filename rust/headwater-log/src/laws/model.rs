@@ -40,7 +40,11 @@ impl Model {
 
     /// An append that failed with its bytes perhaps in the file: possible only if offsets were assigned already.
     pub(super) fn append_perhaps(&mut self, bytes: &[u8]) {
-        if batches(bytes).next().and_then(Result::ok).is_some_and(|view| view.header().base_offset >= self.end) {
+        if batches(bytes)
+            .next()
+            .and_then(Result::ok)
+            .is_some_and(|view| view.header().base_offset >= self.end)
+        {
             self.append(bytes);
         }
     }
@@ -86,7 +90,8 @@ impl Model {
 
     /// The base offset of the batch that holds `offset`, or the offset itself between batches.
     pub(super) fn boundary_below(&self, offset: i64) -> i64 {
-        let holding = |batch: &&ModelBatch| batch.header.base_offset <= offset && offset <= batch.header.last_offset();
+        let holding =
+            |batch: &&ModelBatch| batch.header.base_offset <= offset && offset <= batch.header.last_offset();
         self.batches.iter().find(holding).map_or(offset, |batch| batch.header.base_offset)
     }
 

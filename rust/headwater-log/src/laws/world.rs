@@ -1,9 +1,9 @@
 //! Where the laws are tried: the machine, where a crash is a stop without closing, or the simulated one, where power
 //! goes and everything that was not synced with it.
 
+use headwater_env::Env;
 use headwater_env::real::RealEnv;
 use headwater_env::sim::SimEnv;
-use headwater_env::Env;
 
 /// A machine that can crash.
 pub trait World {

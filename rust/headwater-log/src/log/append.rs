@@ -9,7 +9,9 @@ use std::sync::atomic::Ordering;
 
 use headwater_env::{Disk, DiskFile, Env, OpenMode};
 use headwater_record::control::EndTransactionMarker;
-use headwater_record::{BatchError, BatchHeader, BatchView, DecompressBuffer, NO_TIMESTAMP, TimestampType, batches, patch};
+use headwater_record::{
+    BatchError, BatchHeader, BatchView, DecompressBuffer, NO_TIMESTAMP, TimestampType, batches, patch,
+};
 
 use super::{Log, Moved, State};
 use crate::config::LogConfig;
@@ -81,14 +83,26 @@ impl<E: Env> Log<E> {
         if let Some(Checked::Duplicate { first_offset, last_offset, timestamp }) =
             check_producers(state, bytes, first_offset, origin)?
         {
-            let log_append_time = (config.timestamp_type == TimestampType::LogAppendTime).then_some(timestamp);
+            let log_append_time =
+                (config.timestamp_type == TimestampType::LogAppendTime).then_some(timestamp);
             let max_timestamp = timestamp;
             let duplicate = true;
-            return Ok(Appended { first_offset, last_offset, max_timestamp, log_append_time, log_start, duplicate });
+            return Ok(Appended {
+                first_offset,
+                last_offset,
+                max_timestamp,
+                log_append_time,
+                log_start,
+                duplicate,
+            });
         }
         let last_offset = first_offset + summary.records - 1;
-        let question =
-            RollQuestion { size: bytes.len() as u64, max_timestamp: summary.max_timestamp, last_offset, now_ms };
+        let question = RollQuestion {
+            size: bytes.len() as u64,
+            max_timestamp: summary.max_timestamp,
+            last_offset,
+            now_ms,
+        };
         if state.active.must_roll(config, &question) {
             self.roll(state, first_offset)?;
         }
@@ -105,7 +119,14 @@ impl<E: Env> Log<E> {
         self.publish_append(state, bytes.len() as u64, last_offset + 1);
         let log_append_time = (config.timestamp_type == TimestampType::LogAppendTime).then_some(now_ms);
         let max_timestamp = summary.max_timestamp;
-        Ok(Appended { first_offset, last_offset, max_timestamp, log_append_time, log_start, duplicate: false })
+        Ok(Appended {
+            first_offset,
+            last_offset,
+            max_timestamp,
+            log_append_time,
+            log_start,
+            duplicate: false,
+        })
     }
 
     /// Appends what was fetched from the leader: bytes, offsets and epochs are kept. A batch cut short at the end,
@@ -286,7 +307,12 @@ impl<E: Env> Log<E> {
 }
 
 /// Parses and checks the headers; stamps the batches with LogAppendTime.
-fn prepare(bytes: &mut [u8], config: &LogConfig, origin: Origin, now_ms: i64) -> Result<Summary, AppendError> {
+fn prepare(
+    bytes: &mut [u8],
+    config: &LogConfig,
+    origin: Origin,
+    now_ms: i64,
+) -> Result<Summary, AppendError> {
     if bytes.len() as u64 > u64::from(config.segment_bytes) {
         return Err(AppendError::TooLarge { size: bytes.len(), segment_bytes: config.segment_bytes });
     }
@@ -381,7 +407,10 @@ fn group_of(fetched: &[u8], size_max: usize) -> Result<Group<'_>, AppendError> {
         let view = view?;
         view.verify_crc()?;
         let header = view.header();
-        if header.base_offset < 0 || header.last_offset_delta < 0 || header.next_offset() <= header.base_offset {
+        if header.base_offset < 0
+            || header.last_offset_delta < 0
+            || header.next_offset() <= header.base_offset
+        {
             return Err(AppendError::Invalid { reason: "impossible offsets" });
         }
         if group.batch_count == 0 {

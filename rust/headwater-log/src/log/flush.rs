@@ -87,7 +87,10 @@ impl<E: Env> Log<E> {
         let behind = published.flushed < target;
         // The counter is for what waits on a flush; under the lock no append can slip between it and the target.
         if whole {
-            Counters::add(&self.0.context.counters.batches, self.0.unflushed_batches.swap(0, Ordering::Relaxed));
+            Counters::add(
+                &self.0.context.counters.batches,
+                self.0.unflushed_batches.swap(0, Ordering::Relaxed),
+            );
         }
         Work {
             target,

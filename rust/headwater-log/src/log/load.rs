@@ -136,7 +136,8 @@ pub(crate) fn load<E: Env>(
     let mut bases: Vec<i64> = listing.logs.iter().copied().collect();
     // Segments below the log start are left to the next pass of retention, which knows what must stay with them.
     let indexed_to = indexed_to(context, &folder, &listing, hints)?;
-    let recovery = Recovery { context, folder: &folder, config, hints, indexed_to, aborted: &listing.aborted };
+    let recovery =
+        Recovery { context, folder: &folder, config, hints, indexed_to, aborted: &listing.aborted };
     let mut opened = open_segments(&recovery, &bases, &mut repairs, &mut report)?;
     drop_remnants(&mut opened, hints.log_start, &mut repairs);
     let first_base = opened.first().map_or(0, |first| first.segment.base_offset());
@@ -177,7 +178,8 @@ pub(crate) fn load<E: Env>(
         report,
         repairs,
     };
-    let rebuild_from = opened.iter().find(|opened| opened.aborted_lost).map(|opened| opened.segment.base_offset());
+    let rebuild_from =
+        opened.iter().find(|opened| opened.aborted_lost).map(|opened| opened.segment.base_offset());
     load_state(context, config, hints, &listing, rebuild_from, &mut loaded)?;
     collect_leftovers(&listing, &mut loaded);
     Ok(loaded)
@@ -276,7 +278,8 @@ fn check_reaches_recovery_point<E: Env>(
                 "the log ends at offset {log_end}, but everything below {} was on stable storage",
                 hints.recovery_point
             );
-            Err(Damage { file: last.segment.path(FileKind::Log), position: last.segment.size(), reason }.into())
+            Err(Damage { file: last.segment.path(FileKind::Log), position: last.segment.size(), reason }
+                .into())
         }
         _ => Ok(()),
     }
@@ -301,7 +304,8 @@ fn load_state<E: Env>(
     loaded.epochs = epochs.and_then(Result::ok).unwrap_or_default();
     loaded.epochs.truncate_from_end(if loaded.repairs.create { 0 } else { loaded.log_end });
 
-    let trusted = if hints.clean_shutdown { loaded.log_end } else { loaded.log_end.min(hints.recovery_point) };
+    let trusted =
+        if hints.clean_shutdown { loaded.log_end } else { loaded.log_end.min(hints.recovery_point) };
     // Nothing below the first segment can have been replaced, so its snapshot speaks the truth in any case.
     let trusted = trusted.max(loaded.segments.first().map_or(0, |first| first.base_offset()));
     loaded.repairs.distrusted_above = trusted;
@@ -333,7 +337,11 @@ fn load_state<E: Env>(
 
 /// Takes in every batch from `from` on, and makes the snapshots at borders of segments that could not be trusted anew:
 /// truncation goes back to one of them, and retention leaves only that of the first segment.
-fn replay_tail<E: Env>(context: &Context<E>, loaded: &mut LoadedLog<E>, from: i64) -> Result<(), StorageError> {
+fn replay_tail<E: Env>(
+    context: &Context<E>,
+    loaded: &mut LoadedLog<E>,
+    from: i64,
+) -> Result<(), StorageError> {
     let snapshot_offset = loaded.snapshot_offset;
     let first = super::Inner::floor(&loaded.segments, from).unwrap_or(0);
     for segment in loaded.segments.iter().skip(first) {
@@ -414,7 +422,9 @@ fn recall_traces<E: Env>(context: &Context<E>, loaded: &mut LoadedLog<E>, snapsh
     let Some(index) = super::Inner::floor(&loaded.segments, snapshot_offset - 1) else { return };
     let segment = &loaded.segments[index];
     let recalled = (|| -> Result<Vec<_>, StorageError> {
-        let end = segment.locate(context, snapshot_offset, segment.size())?.map_or(segment.size(), |found| found.position);
+        let end = segment
+            .locate(context, snapshot_offset, segment.size())?
+            .map_or(segment.size(), |found| found.position);
         let from = match segment.first_indexed_from(context, end.saturating_sub(RECALL_BYTES))? {
             Some(offset) if end > RECALL_BYTES => offset,
             _ => segment.base_offset(),
@@ -430,7 +440,9 @@ fn recall_traces<E: Env>(context: &Context<E>, loaded: &mut LoadedLog<E>, snapsh
     })();
     match recalled {
         Ok(headers) => headers.iter().rev().for_each(|header| loaded.producers.recall(header)),
-        Err(error) => loaded.report.warnings.push(format!("older batches of producers not recalled: {error}")),
+        Err(error) => {
+            loaded.report.warnings.push(format!("older batches of producers not recalled: {error}"))
+        }
     }
 }
 

@@ -31,8 +31,8 @@ use tokio::sync::watch;
 use crate::config::{LogConfig, LogIdentity, OpenHints};
 use crate::context::Context;
 use crate::epoch_cache::EpochCache;
-use crate::flusher::FlushState;
 use crate::error::{OpenError, StorageError};
+use crate::flusher::FlushState;
 use crate::producer_state::{Draft, Producers};
 use crate::segment::Segment;
 use crate::types::{EpochEnd, LogListener, ProducerView, Progress, RecoveryReport};
@@ -107,7 +107,8 @@ struct Published {
 
 impl Published {
     fn progress(&self) -> Progress {
-        let last_stable = self.first_unstable.map_or(self.high_watermark, |first| first.min(self.high_watermark));
+        let last_stable =
+            self.first_unstable.map_or(self.high_watermark, |first| first.min(self.high_watermark));
         Progress {
             log_start: self.log_start,
             log_end: self.log_end,
@@ -168,7 +169,8 @@ impl<E: Env> Log<E> {
         hints: OpenHints,
         mut loaded: LoadedLog<E>,
     ) -> Log<E> {
-        let high_watermark = hints.high_watermark.clamp(loaded.log_start, loaded.log_end.max(loaded.log_start));
+        let high_watermark =
+            hints.high_watermark.clamp(loaded.log_start, loaded.log_end.max(loaded.log_start));
         loaded.producers.on_high_watermark(high_watermark);
         let active = Arc::clone(&loaded.active);
         let published = Published {

@@ -51,7 +51,13 @@ impl<E: Env> Log<E> {
 }
 
 impl<E: Env> Inner<E> {
-    fn read(&self, offset: i64, max_bytes: u64, at_least_one: bool, isolation: Isolation) -> Result<Slice<E>, ReadError> {
+    fn read(
+        &self,
+        offset: i64,
+        max_bytes: u64,
+        at_least_one: bool,
+        isolation: Isolation,
+    ) -> Result<Slice<E>, ReadError> {
         // The list first: what was published afterwards may know a newer segment, never an older one.
         let segments = self.segments.load();
         let published = self.published();
@@ -141,7 +147,9 @@ impl<E: Env> Inner<E> {
     fn known_bound(&self, key: (i64, i64, u64)) -> Option<u64> {
         let bounds = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
         let mut known = bounds.iter().flatten();
-        known.find(|known| (known.offset, known.segment_base, known.generation) == key).map(|known| known.position)
+        known
+            .find(|known| (known.offset, known.segment_base, known.generation) == key)
+            .map(|known| known.position)
     }
 
     /// The aborted transactions that touch the slice, by the rule in [`crate::transaction_index`].
@@ -169,7 +177,10 @@ impl<E: Env> Inner<E> {
                 }
                 number += block.len();
                 for entry in block {
-                    if entry.last_offset >= offset && entry.first_offset < upper && aborted.len() < ABORTED_MAX {
+                    if entry.last_offset >= offset
+                        && entry.first_offset < upper
+                        && aborted.len() < ABORTED_MAX
+                    {
                         let (producer_id, first_offset) = (entry.producer_id, entry.first_offset);
                         aborted.push(AbortedTransaction { producer_id, first_offset });
                     }

@@ -113,7 +113,8 @@ impl<E: Env> Recovery<'_, E> {
         if let Some(next) = next_base.filter(|next| *next != end_offset) {
             let file = file_path(self.folder, base, FileKind::Log);
             if end_offset > next {
-                let reason = format!("offset {} lies in the next segment, which begins at {next}", end_offset - 1);
+                let reason =
+                    format!("offset {} lies in the next segment, which begins at {next}", end_offset - 1);
                 return Err(Damage { file, position: length, reason }.into());
             }
             report.warnings.push(format!("{}: no records in {end_offset}..{next}", file.display()));
@@ -136,7 +137,9 @@ impl<E: Env> Recovery<'_, E> {
         log: &DiskFileOf<E>,
         length: u64,
     ) -> Result<Option<(Indexes, i64)>, StorageError> {
-        let Some((offset_count, last_offset)) = self.last_entry::<OffsetEntry>(base, FileKind::OffsetIndex)? else {
+        let Some((offset_count, last_offset)) =
+            self.last_entry::<OffsetEntry>(base, FileKind::OffsetIndex)?
+        else {
             return Ok(None);
         };
         let Some((time_count, last_time)) = self.last_entry::<TimeEntry>(base, FileKind::TimeIndex)? else {
@@ -156,7 +159,8 @@ impl<E: Env> Recovery<'_, E> {
         }
         let time_fits = match last_time {
             Some(entry) => {
-                base + i64::from(entry.relative_offset) < end_offset && entry.timestamp >= indexes.max_timestamp
+                base + i64::from(entry.relative_offset) < end_offset
+                    && entry.timestamp >= indexes.max_timestamp
             }
             None => indexes.max_timestamp < 0,
         };
@@ -171,7 +175,11 @@ impl<E: Env> Recovery<'_, E> {
     }
 
     /// Number of entries and the last one; `None` if the file is missing or its size is odd.
-    fn last_entry<T: IndexEntry>(&self, base: i64, kind: FileKind) -> Result<Option<(usize, Option<T>)>, StorageError> {
+    fn last_entry<T: IndexEntry>(
+        &self,
+        base: i64,
+        kind: FileKind,
+    ) -> Result<Option<(usize, Option<T>)>, StorageError> {
         let path = file_path(self.folder, base, kind);
         let read = || -> io::Result<Option<(usize, Option<T>)>> {
             let file = self.context.env.disk().open(&path, OpenMode::Read)?;
@@ -195,7 +203,12 @@ impl<E: Env> Recovery<'_, E> {
     }
 
     /// Walks to the end of the log, which must be the end of a batch; returns the offset after it.
-    fn walk(&self, base: i64, indexes: &mut Indexes, mut walk: Walk<'_, DiskFileOf<E>>) -> Result<i64, StorageError> {
+    fn walk(
+        &self,
+        base: i64,
+        indexes: &mut Indexes,
+        mut walk: Walk<'_, DiskFileOf<E>>,
+    ) -> Result<i64, StorageError> {
         let mut end_offset = base;
         while let Some(found) = walk.next().map_err(|error| self.damage(base, error))? {
             check_order(base, end_offset, &found).map_err(|error| self.damage(base, error))?;
@@ -248,7 +261,12 @@ impl<E: Env> Recovery<'_, E> {
                     if std::mem::take(&mut indexed) {
                         indexes.bytes_since_entry = found.header.size() as u64;
                     } else {
-                        indexes.add_batch(base, found.position, &found.header, self.config.index_interval_bytes);
+                        indexes.add_batch(
+                            base,
+                            found.position,
+                            &found.header,
+                            self.config.index_interval_bytes,
+                        );
                     }
                 }
                 Err(WalkError::Bad { position, reason }) => break Some((position, reason)),
@@ -344,7 +362,8 @@ impl<E: Env> Recovery<'_, E> {
         let kept = ascending(entries, |entry| Some(entry.last_offset));
         // A torn entry can look like a good one, so an index that may not have been synced is not believed at all.
         let lost = !whole || !synced || kept.len() != count;
-        indexes.aborted = if lost { SparseIndex::active(Vec::new(), 0) } else { SparseIndex::active(kept, count) };
+        indexes.aborted =
+            if lost { SparseIndex::active(Vec::new(), 0) } else { SparseIndex::active(kept, count) };
         Ok(lost)
     }
 
@@ -356,10 +375,12 @@ impl<E: Env> Recovery<'_, E> {
         dropped: &[i64],
     ) -> Cut {
         let (at, bytes) = cut.unwrap_or_else(|| {
-            let reason = format!("the segment ends at offset {}, the next begins elsewhere", opened.end_offset);
+            let reason =
+                format!("the segment ends at offset {}, the next begins elsewhere", opened.end_offset);
             (Damage { file: opened.segment.path(FileKind::Log), position: opened.segment.size(), reason }, 0)
         });
-        let later: u64 = dropped.iter().filter_map(|base| self.open_log(*base).ok()).map(|(_, length)| length).sum();
+        let later: u64 =
+            dropped.iter().filter_map(|base| self.open_log(*base).ok()).map(|(_, length)| length).sum();
         Cut { at, bytes: bytes + later, segments: dropped.len() }
     }
 }
@@ -375,7 +396,13 @@ fn entry_fits<F: DiskFile>(log: &F, base: i64, length: u64, entry: Option<Offset
 }
 
 /// Whether the entry names a batch with that timestamp.
-fn time_fits<F: DiskFile>(log: &F, base: i64, length: u64, offsets: &[OffsetEntry], entry: TimeEntry) -> bool {
+fn time_fits<F: DiskFile>(
+    log: &F,
+    base: i64,
+    length: u64,
+    offsets: &[OffsetEntry],
+    entry: TimeEntry,
+) -> bool {
     let above = offsets.partition_point(|offset| offset.relative_offset <= entry.relative_offset);
     let position = above.checked_sub(1).map_or(0, |index| u64::from(offsets[index].position));
     let expected = base + i64::from(entry.relative_offset);

@@ -22,17 +22,26 @@ use crate::sparse_index::{IndexEntry, SparseIndex};
 pub(crate) const METADATA_FILE: &str = "partition.metadata";
 
 /// The topic id in a folder's `partition.metadata`; `None` if there is no such file.
-pub(crate) fn read_topic_id<E: Env>(context: &Context<E>, folder: &Path) -> Result<Option<Uuid>, StorageError> {
+pub(crate) fn read_topic_id<E: Env>(
+    context: &Context<E>,
+    folder: &Path,
+) -> Result<Option<Uuid>, StorageError> {
     let path = folder.join(METADATA_FILE);
     let Some(text) = read_text(context.env.disk(), &path).map_err(|error| read_failed(&path, error))? else {
         return Ok(None);
     };
     let mut lines = text.lines();
     let version = lines.next().and_then(|line| line.strip_prefix("version: "));
-    let topic_id = lines.next().and_then(|line| line.strip_prefix("topic_id: ")).and_then(|id| id.parse().ok());
+    let topic_id =
+        lines.next().and_then(|line| line.strip_prefix("topic_id: ")).and_then(|id| id.parse().ok());
     match (version, topic_id) {
         (Some("0"), Some(topic_id)) => Ok(Some(topic_id)),
-        _ => Err(Damage { file: path, position: 0, reason: "not a partition's metadata, version 0".to_owned() }.into()),
+        _ => Err(Damage {
+            file: path,
+            position: 0,
+            reason: "not a partition's metadata, version 0".to_owned(),
+        }
+        .into()),
     }
 }
 
@@ -44,7 +53,8 @@ pub(super) fn prepare_folder<E: Env>(
 ) -> Result<(), OpenError> {
     let disk = context.env.disk();
     if !disk.exists(folder).map_err(|error| read_failed(folder, error))? {
-        crashsafe::create_dir_all(disk, folder).map_err(|error| context.write_failed(folder, "create", error))?;
+        crashsafe::create_dir_all(disk, folder)
+            .map_err(|error| context.write_failed(folder, "create", error))?;
     }
     let expected = identity.topic_id;
     match read_topic_id(context, folder)? {
@@ -134,12 +144,16 @@ fn cut_log<E: Env>(context: &Context<E>, segment: &Segment<E>) -> Result<(), Sto
 }
 
 /// Makes the index files exactly what is in memory, and durable.
-pub(super) fn rewrite_indexes<E: Env>(context: &Context<E>, segment: &Segment<E>) -> Result<(), StorageError> {
+pub(super) fn rewrite_indexes<E: Env>(
+    context: &Context<E>,
+    segment: &Segment<E>,
+) -> Result<(), StorageError> {
     let mut indexes = segment.indexes_mut();
     rewrite(context, segment, FileKind::OffsetIndex, &mut indexes.offsets)?;
     rewrite(context, segment, FileKind::TimeIndex, &mut indexes.times)?;
     let aborted_path = segment.path(FileKind::TransactionIndex);
-    let exists = context.env.disk().exists(&aborted_path).map_err(|error| read_failed(&aborted_path, error))?;
+    let exists =
+        context.env.disk().exists(&aborted_path).map_err(|error| read_failed(&aborted_path, error))?;
     if exists || indexes.aborted.len() > 0 {
         rewrite(context, segment, FileKind::TransactionIndex, &mut indexes.aborted)?;
     }

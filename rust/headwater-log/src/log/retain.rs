@@ -109,7 +109,8 @@ impl<E: Env> Log<E> {
             }
             let indexes = segment.indexes();
             let newest = if indexes.max_timestamp >= 0 { indexes.max_timestamp } else { indexes.opened_ms };
-            let too_old = by_policy && config.retention_ms >= 0 && now_ms.saturating_sub(newest) > config.retention_ms;
+            let too_old =
+                by_policy && config.retention_ms >= 0 && now_ms.saturating_sub(newest) > config.retention_ms;
             let too_large = excess > 0 && excess >= segment.size();
             let below_start = index + 1 < segments.len() && next_base <= published.log_start;
             if !(too_old || too_large || below_start) {

@@ -38,7 +38,9 @@ impl<E: Env> Log<E> {
         let segments = self.0.segments.load();
         // The first of equals: its record comes first.
         let newest = segments.iter().rev().max_by_key(|segment| segment.indexes().max_timestamp);
-        let Some(segment) = newest.filter(|segment| segment.indexes().max_timestamp >= 0) else { return Ok(None) };
+        let Some(segment) = newest.filter(|segment| segment.indexes().max_timestamp >= 0) else {
+            return Ok(None);
+        };
         let (timestamp, offset) = {
             let indexes = segment.indexes();
             (indexes.max_timestamp, indexes.max_timestamp_offset)
@@ -77,9 +79,8 @@ impl<E: Env> Inner<E> {
     ) -> Result<Option<TimestampOffset>, StorageError> {
         // An entry below the timestamp: no batch up to its offset reaches it.
         let entry = segment.floor_time(&self.context, timestamp.saturating_sub(1))?;
-        let from = entry.map_or(segment.base_offset(), |entry| {
-            segment.base_offset() + i64::from(entry.relative_offset)
-        });
+        let from = entry
+            .map_or(segment.base_offset(), |entry| segment.base_offset() + i64::from(entry.relative_offset));
         let limit = self.readable(segment);
         let Some(start) = segment.locate(&self.context, from.max(log_start), limit)? else { return Ok(None) };
         let file = segment.log_file(&self.context)?;
@@ -115,14 +116,22 @@ fn first_record<E: Env>(
     verify_crc(&*file, found, &mut bytes).map_err(|error| segment.walk_failed(error))?;
     read_batch(&*file, found, &mut bytes).map_err(|error| read_failed(&path, error))?;
     let damaged = |error: headwater_record::BatchError| {
-        StorageError::Damaged(Damage { file: path.clone(), position: found.position, reason: error.to_string() })
+        StorageError::Damaged(Damage {
+            file: path.clone(),
+            position: found.position,
+            reason: error.to_string(),
+        })
     };
     let mut buffer = DecompressBuffer::new();
     let view = BatchView::new(&bytes).map_err(damaged)?;
     for record in view.records(&mut buffer, BATCH_SIZE_MAX).map_err(damaged)? {
         let record = record.map_err(damaged)?;
         if record.timestamp >= timestamp && record.offset >= offset {
-            return Ok(Some(TimestampOffset { timestamp: record.timestamp, offset: record.offset, leader_epoch }));
+            return Ok(Some(TimestampOffset {
+                timestamp: record.timestamp,
+                offset: record.offset,
+                leader_epoch,
+            }));
         }
     }
     Ok(None)

@@ -252,7 +252,12 @@ impl<E: Env> Log<E> {
     }
 
     /// Epochs and producers as of `end`, and everything of the old tail forgotten.
-    fn reset_state(&self, state: &mut State<E>, active: Arc<Segment<E>>, end: i64) -> Result<(), StorageError> {
+    fn reset_state(
+        &self,
+        state: &mut State<E>,
+        active: Arc<Segment<E>>,
+        end: i64,
+    ) -> Result<(), StorageError> {
         let context = &self.0.context;
         let segments = self.0.segments.load_full();
         state.unsynced.retain(|segment| segment.base_offset() < active.base_offset());
@@ -296,7 +301,8 @@ impl<E: Env> Log<E> {
             let Some((offset, ".snapshot")) = super::parse_name(&entry.name) else { continue };
             if offset > end {
                 let path = snapshot_path(&self.0.folder, offset);
-                disk.remove_file(&path).map_err(|error| self.0.context.write_failed(&path, "remove", error))?;
+                disk.remove_file(&path)
+                    .map_err(|error| self.0.context.write_failed(&path, "remove", error))?;
             } else if read_snapshot(&self.0.context, &self.0.folder, offset)?.is_some() {
                 newest = newest.max(offset);
             }

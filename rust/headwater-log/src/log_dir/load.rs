@@ -135,7 +135,8 @@ impl<E: Env> LogDir<E> {
         {
             // What is said about folders that are no longer there is forgotten, or a new partition of the same name
             // would inherit it.
-            let there = |partition: &TopicPartition| found.iter().any(|found| found.topic_partition == *partition);
+            let there =
+                |partition: &TopicPartition| found.iter().any(|found| found.topic_partition == *partition);
             self.0.checkpoints().carried.retain(|partition, _| there(partition));
         }
         let (mut to_open, mut stray) = (Vec::new(), Vec::new());
@@ -183,7 +184,8 @@ pub(super) async fn in_parallel<E: Env, T: Send + 'static, R: Send + 'static>(
     work: impl Fn(T) -> R + Send + Sync + 'static,
 ) -> Vec<R> {
     let workers = parallel_max.clamp(1, items.len().max(1));
-    let queue: Arc<Mutex<VecDeque<(usize, T)>>> = Arc::new(Mutex::new(items.into_iter().enumerate().collect()));
+    let queue: Arc<Mutex<VecDeque<(usize, T)>>> =
+        Arc::new(Mutex::new(items.into_iter().enumerate().collect()));
     let work = Arc::new(work);
     let started: Vec<_> = (0..workers)
         .map(|_| {

@@ -37,7 +37,8 @@ impl Metadata {
             if line.starts_with('#') || line.starts_with('!') {
                 continue;
             }
-            let (key, value) = line.split_once('=').ok_or_else(|| format!("expected `key=value`, not `{line}`"))?;
+            let (key, value) =
+                line.split_once('=').ok_or_else(|| format!("expected `key=value`, not `{line}`"))?;
             values.insert(key.trim(), value.trim());
         }
         let get = |key: &str| values.get(key).copied().ok_or_else(|| format!("`{key}` is missing"));
@@ -48,7 +49,9 @@ impl Metadata {
         Ok(Metadata {
             cluster_id: get("cluster.id")?.to_owned(),
             node_id: get("node.id")?.parse().map_err(|_| "`node.id` is not a number".to_owned())?,
-            directory_id: get("directory.id")?.parse().map_err(|_| "`directory.id` is not an id".to_owned())?,
+            directory_id: get("directory.id")?
+                .parse()
+                .map_err(|_| "`directory.id` is not an id".to_owned())?,
         })
     }
 

@@ -316,10 +316,11 @@ impl<E: Env> LogDir<E> {
             }
         }
         let closing = Arc::clone(shared);
-        let outcome = load::in_parallel(&shared.env, shared.options.parallel_opens_max, self.logs(), |log| log.close())
-            .await
-            .into_iter()
-            .collect::<Result<Vec<()>, StorageError>>();
+        let outcome =
+            load::in_parallel(&shared.env, shared.options.parallel_opens_max, self.logs(), |log| log.close())
+                .await
+                .into_iter()
+                .collect::<Result<Vec<()>, StorageError>>();
         shared.env.blocking(move || closing.finish_closing(outcome.map(|_| ()))).await
     }
 }
@@ -385,7 +386,11 @@ impl<E: Env> Shared<E> {
     }
 
     /// Takes a log out of the map, refuses further work on it and renames its folder durably.
-    fn move_folder(self: &Arc<Self>, partition: &TopicPartition, why: &str) -> Result<Option<PathBuf>, StorageError> {
+    fn move_folder(
+        self: &Arc<Self>,
+        partition: &TopicPartition,
+        why: &str,
+    ) -> Result<Option<PathBuf>, StorageError> {
         self.health.check()?;
         let log = self.logs().remove(partition);
         if let Some(log) = log {
@@ -398,7 +403,8 @@ impl<E: Env> Shared<E> {
         }
         let moved = self.directory.join(name_of_moved(partition, &metadata::random_uuid(&self.env), why));
         let context = self.own_context();
-        crashsafe::rename(disk, &folder, &moved).map_err(|error| context.write_failed(&folder, "rename", error))?;
+        crashsafe::rename(disk, &folder, &moved)
+            .map_err(|error| context.write_failed(&folder, "rename", error))?;
         self.checkpoints().carried.remove(partition);
         self.write_checkpoints()?;
         Ok(Some(moved))

@@ -31,7 +31,8 @@ pub(crate) fn read<D: Disk>(disk: &D, directory: &Path) -> Result<(Offsets, bool
     let marker = directory.join(CLEAN_MARKER);
     let clean_shutdown = disk.exists(&marker).map_err(|error| read_failed(&marker, error))?;
     let mut offsets = Offsets::new();
-    let fields: [(&str, fn(&mut OpenHints, i64)); 3] = [
+    type Set = fn(&mut OpenHints, i64);
+    let fields: [(&str, Set); 3] = [
         (RECOVERY_POINTS, |hints, offset| hints.recovery_point = offset),
         (LOG_STARTS, |hints, offset| hints.log_start = offset),
         (HIGH_WATERMARKS, |hints, offset| hints.high_watermark = offset),
@@ -73,7 +74,12 @@ impl Written {
         self.write(context, directory, LOG_STARTS, encode_offsets(&starts))?;
         self.write(context, directory, RECOVERY_POINTS, encode_offsets(&of(|hints| hints.recovery_point)))?;
         if with_high_watermarks {
-            self.write(context, directory, HIGH_WATERMARKS, encode_offsets(&of(|hints| hints.high_watermark)))?;
+            self.write(
+                context,
+                directory,
+                HIGH_WATERMARKS,
+                encode_offsets(&of(|hints| hints.high_watermark)),
+            )?;
         }
         Ok(())
     }

@@ -41,7 +41,14 @@ impl<E: Env> ReadOnlyDir<E> {
         let metadata = Metadata::read(env.disk(), directory)?;
         let (offsets, clean_shutdown) = offsets::read(env.disk(), directory)?;
         let context = Context::standalone(env, directory, true);
-        Ok(ReadOnlyDir { context, directory: directory.to_owned(), metadata, offsets, clean_shutdown, _lock: lock })
+        Ok(ReadOnlyDir {
+            context,
+            directory: directory.to_owned(),
+            metadata,
+            offsets,
+            clean_shutdown,
+            _lock: lock,
+        })
     }
 
     /// `directory.id`, if there is a `meta.properties`.

@@ -81,9 +81,9 @@ impl ProducerEntry {
             return None;
         }
         let last_sequence = header.last_sequence();
-        self.traces()
-            .iter()
-            .find(|trace| trace.last_sequence == last_sequence && trace.first_sequence() == header.base_sequence)
+        self.traces().iter().find(|trace| {
+            trace.last_sequence == last_sequence && trace.first_sequence() == header.base_sequence
+        })
     }
 
     /// Takes in a batch of records at `base_offset`.

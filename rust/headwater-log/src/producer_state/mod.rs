@@ -37,7 +37,11 @@ pub(crate) struct Completed {
 pub(crate) enum Checked {
     Fresh,
     /// It was appended before, as these offsets.
-    Duplicate { first_offset: i64, last_offset: i64, timestamp: i64 },
+    Duplicate {
+        first_offset: i64,
+        last_offset: i64,
+        timestamp: i64,
+    },
 }
 
 /// All producers of one log.

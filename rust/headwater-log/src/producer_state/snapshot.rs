@@ -10,8 +10,8 @@
 
 use headwater_record::crc32c;
 
-use super::entry::{BatchTrace, ProducerEntry};
 use super::Producers;
+use super::entry::{BatchTrace, ProducerEntry};
 
 const VERSION: i16 = 1;
 const HEADER_SIZE: usize = 10;
@@ -67,7 +67,8 @@ impl Producers {
 }
 
 fn encode_entry(entry: &ProducerEntry, bytes: &mut Vec<u8>) {
-    const NOTHING_WRITTEN: BatchTrace = BatchTrace { last_sequence: -1, last_offset: -1, offset_delta: 0, timestamp: -1 };
+    const NOTHING_WRITTEN: BatchTrace =
+        BatchTrace { last_sequence: -1, last_offset: -1, offset_delta: 0, timestamp: -1 };
     let last = entry.traces().last().copied().unwrap_or(NOTHING_WRITTEN);
     bytes.extend_from_slice(&entry.producer_id.to_be_bytes());
     bytes.extend_from_slice(&entry.epoch.to_be_bytes());

@@ -48,7 +48,12 @@ impl Fixture {
         self.append_as(header, None, Origin::Client)
     }
 
-    fn end_transaction(&mut self, header: BatchHeader, commit: bool, coordinator_epoch: i32) -> Result<Checked, AppendError> {
+    fn end_transaction(
+        &mut self,
+        header: BatchHeader,
+        commit: bool,
+        coordinator_epoch: i32,
+    ) -> Result<Checked, AppendError> {
         self.append_as(header, Some(EndTransactionMarker { commit, coordinator_epoch }), Origin::Coordinator)
     }
 
@@ -79,7 +84,10 @@ fn the_last_five_batches_are_recognised() {
         Checked::Duplicate { first_offset: 10, last_offset: 19, timestamp: 1000 }
     );
     // The sixth from the end is forgotten, and so looks like a step back.
-    assert!(matches!(log.append(batch(1, 0, 0, 10)), Err(AppendError::OutOfOrderSequence { last_sequence: 59, .. })));
+    assert!(matches!(
+        log.append(batch(1, 0, 0, 10)),
+        Err(AppendError::OutOfOrderSequence { last_sequence: 59, .. })
+    ));
 }
 
 #[test]
@@ -120,7 +128,10 @@ fn a_marker_with_a_new_epoch_fences_the_old_instance() {
     let mut log = Fixture::default();
     log.append(transactional(batch(1, 0, 0, 5))).unwrap();
     log.end_transaction(marker(1, 1), false, 0).unwrap();
-    assert!(matches!(log.append(transactional(batch(1, 0, 5, 1))), Err(AppendError::InvalidProducerEpoch { .. })));
+    assert!(matches!(
+        log.append(transactional(batch(1, 0, 5, 1))),
+        Err(AppendError::InvalidProducerEpoch { .. })
+    ));
     assert_eq!(log.append(transactional(batch(1, 1, 0, 1))).unwrap(), Checked::Fresh);
 }
 

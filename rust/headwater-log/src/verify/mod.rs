@@ -103,7 +103,8 @@ pub fn verify_directory<D: Disk>(disk: &D, directory: &Path) -> io::Result<Verif
     let high_watermarks = checkpoint(disk, directory, HIGH_WATERMARKS, &mut report)?;
     for entry in disk.read_dir(directory)?.into_iter().filter(|entry| entry.is_dir) {
         let Some(partition) = TopicPartition::from_folder_name(&entry.name) else { continue };
-        let of = |offsets: &BTreeMap<TopicPartition, i64>| offsets.get(&partition).copied().unwrap_or_default();
+        let of =
+            |offsets: &BTreeMap<TopicPartition, i64>| offsets.get(&partition).copied().unwrap_or_default();
         let hints = OpenHints {
             recovery_point: of(&recovery_points),
             log_start: of(&log_starts),
@@ -133,7 +134,9 @@ fn checkpoint<D: Disk>(
 ) -> io::Result<BTreeMap<TopicPartition, i64>> {
     let path = directory.join(name);
     let decoded = match read_text(disk, &path) {
-        Ok(text) => text.as_deref().map_or(Ok(BTreeMap::new()), decode_offsets).map_err(|error| error.to_string()),
+        Ok(text) => {
+            text.as_deref().map_or(Ok(BTreeMap::new()), decode_offsets).map_err(|error| error.to_string())
+        }
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err("not text".to_owned()),
         Err(error) => return Err(error),
     };

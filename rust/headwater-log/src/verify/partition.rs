@@ -80,7 +80,11 @@ pub(super) fn verify<D: Disk>(
 fn border(folder: &Path, before: &SegmentEnd, base: i64, hints: OpenHints, report: &mut VerifyReport) {
     let path = file_path(folder, base, FileKind::Log);
     if before.end_offset > base {
-        report.error(&path, Some(0), format!("begins below offset {}, where the one before ends", before.end_offset));
+        report.error(
+            &path,
+            Some(0),
+            format!("begins below offset {}, where the one before ends", before.end_offset),
+        );
     } else if before.end_offset < base {
         let what = format!("no records in {}..{base}", before.end_offset);
         if hints.clean_shutdown || base <= hints.recovery_point {
@@ -94,7 +98,8 @@ fn border(folder: &Path, before: &SegmentEnd, base: i64, hints: OpenHints, repor
 
 fn ends(folder: &Path, log_end: i64, hints: OpenHints, report: &mut VerifyReport) {
     if log_end < hints.recovery_point {
-        let what = format!("ends at offset {log_end}, but everything below {} was flushed", hints.recovery_point);
+        let what =
+            format!("ends at offset {log_end}, but everything below {} was flushed", hints.recovery_point);
         report.error(folder, None, what);
     }
     if log_end < hints.high_watermark {

@@ -133,7 +133,12 @@ fn index<D: Disk, T: IndexEntry>(
     Ok(entries)
 }
 
-fn in_order(base: i64, end: &SegmentEnd, expectations: &Expectations, found: &Found) -> Result<(), WalkError> {
+fn in_order(
+    base: i64,
+    end: &SegmentEnd,
+    expectations: &Expectations,
+    found: &Found,
+) -> Result<(), WalkError> {
     let header = &found.header;
     let bad = |reason| Err(WalkError::Bad { position: found.position, reason });
     if header.base_offset < end.end_offset {
@@ -161,7 +166,11 @@ fn epoch_fits(path: &Path, expectations: &Expectations, found: &Found, report: &
     let flushed = expectations.hints.clean_shutdown || header.base_offset < expectations.hints.recovery_point;
     // Records below the log start are on their way out, the checkpoint no longer speaks of them.
     let visible = header.last_offset() >= expectations.hints.log_start;
-    if flushed && visible && header.partition_leader_epoch >= 0 && known != Some(header.partition_leader_epoch) {
+    if flushed
+        && visible
+        && header.partition_leader_epoch >= 0
+        && known != Some(header.partition_leader_epoch)
+    {
         let what = format!(
             "leader epoch {} at offset {}, the epoch checkpoint says {known:?}",
             header.partition_leader_epoch, header.base_offset
@@ -180,7 +189,11 @@ impl Indexes {
             let points_here = u64::from(entry.position) == found.position;
             if !points_here || base + i64::from(entry.relative_offset) != header.last_offset() {
                 let what = format!("entry {entry:?} does not point at a batch with that last offset");
-                report.error(&file_path(folder, base, FileKind::OffsetIndex), Some(self.offset_position()), what);
+                report.error(
+                    &file_path(folder, base, FileKind::OffsetIndex),
+                    Some(self.offset_position()),
+                    what,
+                );
             }
             self.offsets_seen += 1;
         }
@@ -215,14 +228,23 @@ impl Indexes {
             if settled { report.error(&path, position, what) } else { report.note(&path, position, what) }
         };
         if self.offsets_seen < self.offsets.len() {
-            add(FileKind::OffsetIndex, Some(self.offset_position()), "entries behind the end of the log".to_owned());
+            add(
+                FileKind::OffsetIndex,
+                Some(self.offset_position()),
+                "entries behind the end of the log".to_owned(),
+            );
         }
         if self.times_seen < self.times.len() {
-            add(FileKind::TimeIndex, Some(self.time_position()), "entries behind the end of the log".to_owned());
+            add(
+                FileKind::TimeIndex,
+                Some(self.time_position()),
+                "entries behind the end of the log".to_owned(),
+            );
         }
         let last = self.times.last().map_or(-1, |entry| entry.timestamp);
         if settled && last != self.max_timestamp {
-            let what = format!("ends with timestamp {last}, the largest in the segment is {}", self.max_timestamp);
+            let what =
+                format!("ends with timestamp {last}, the largest in the segment is {}", self.max_timestamp);
             add(FileKind::TimeIndex, None, what);
         }
     }

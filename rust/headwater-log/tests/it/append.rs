@@ -44,7 +44,8 @@ fn segments_roll_by_size_and_reads_cross_them() {
 #[test]
 fn segments_roll_by_the_age_of_their_batches() {
     let folder = tempfile::tempdir().unwrap();
-    let log = open(folder.path(), LogConfig { segment_ms: 1000, ..LogConfig::default() }, OpenHints::default());
+    let log =
+        open(folder.path(), LogConfig { segment_ms: 1000, ..LogConfig::default() }, OpenHints::default());
     for timestamp in [10_000, 10_900, 11_000, 11_001, 12_000, 50] {
         log.append_as_leader(batch(timestamp, 1), 0, Origin::Client, 99_999).unwrap();
     }
@@ -74,7 +75,8 @@ fn duplicates_get_their_first_offsets() {
         log.append_as_leader(batch_of(1000, 5, Some((9, 0, sequence, false))), 0, Origin::Client, 0).unwrap();
     }
     let size = log.size();
-    let again = log.append_as_leader(batch_of(1000, 5, Some((9, 0, 5, false))), 0, Origin::Client, 0).unwrap();
+    let again =
+        log.append_as_leader(batch_of(1000, 5, Some((9, 0, 5, false))), 0, Origin::Client, 0).unwrap();
     assert_eq!((again.first_offset, again.last_offset, again.duplicate), (5, 9, true));
     assert_eq!(log.size(), size);
     assert!(matches!(
@@ -90,7 +92,10 @@ fn bad_appends_change_nothing() {
     let mut cut = batch(1000, 3);
     cut.pop();
     assert!(matches!(log.append_as_leader(cut, 0, Origin::Client, 0), Err(AppendError::Malformed(_))));
-    assert!(matches!(log.append_as_leader(Vec::new(), 0, Origin::Client, 0), Err(AppendError::Invalid { .. })));
+    assert!(matches!(
+        log.append_as_leader(Vec::new(), 0, Origin::Client, 0),
+        Err(AppendError::Invalid { .. })
+    ));
     assert!(matches!(
         log.append_as_leader(marker(true, 0, 1, 0), 0, Origin::Client, 0),
         Err(AppendError::Invalid { .. })
@@ -121,7 +126,10 @@ fn followers_keep_bytes_offsets_and_holes() {
     let whole = fetched.len() - fetched.len() % second;
     assert_eq!(read_all(&follower, 0), &fetched[..whole]);
     assert_eq!(follower.leader_epochs(), leader.leader_epochs());
-    assert!(matches!(follower.append_as_follower(&fetched), Err(AppendError::BelowLogEnd { log_end: 95, .. })));
+    assert!(matches!(
+        follower.append_as_follower(&fetched),
+        Err(AppendError::BelowLogEnd { log_end: 95, .. })
+    ));
     let mut flipped = all[19 * second..].to_vec();
     flipped[70] ^= 1;
     assert!(matches!(follower.append_as_follower(&flipped), Err(AppendError::Malformed(_))));

@@ -11,8 +11,8 @@ use headwater_env::LockError;
 use headwater_env::real::RealEnv;
 use headwater_log::verify::verify_directory;
 use headwater_log::{
-    FoundLog, LoadedLogs, Log, LogConfig, LogDir, LogDirOptions, LogIdentity, LogListener, OpenDirError, OpenError,
-    OpenHints, Origin, Placement, ReadOnlyDir, StorageError,
+    FoundLog, LoadedLogs, Log, LogConfig, LogDir, LogDirOptions, LogIdentity, LogListener, OpenDirError,
+    OpenError, OpenHints, Origin, Placement, ReadOnlyDir, StorageError,
 };
 use headwater_record::{TopicPartition, Uuid};
 
@@ -113,7 +113,9 @@ async fn deleted_and_unknown_folders_get_out_of_the_way() {
     let log = directory.create_log(identity(0), small()).unwrap();
     append(&log);
     directory.delete_log(&TopicPartition::new("flights", 0)).unwrap();
-    assert!(matches!(log.append_as_leader(batch(0, 1), 0, Origin::Client, 0), Err(error) if error.to_string().contains("closed")));
+    assert!(
+        matches!(log.append_as_leader(batch(0, 1), 0, Origin::Client, 0), Err(error) if error.to_string().contains("closed"))
+    );
     assert!(directory.log(&TopicPartition::new("flights", 0)).is_none());
     let again = directory.create_log(identity(0), small()).unwrap();
     assert_eq!(again.log_end(), 0, "nothing is inherited");
@@ -128,9 +130,14 @@ async fn deleted_and_unknown_folders_get_out_of_the_way() {
     drop(loaded);
     directory.close().await.unwrap();
     for _ in 0..200 {
-        let names: BTreeSet<String> =
-            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        assert!(names.iter().any(|name| name.starts_with("gone-0.") && name.ends_with("-stray")), "{names:?}");
+        let names: BTreeSet<String> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert!(
+            names.iter().any(|name| name.starts_with("gone-0.") && name.ends_with("-stray")),
+            "{names:?}"
+        );
         if !names.iter().any(|name| name.ends_with("-delete")) {
             return;
         }

@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use headwater_env::sim::{self, Fault, Operation, SimEnv};
 use headwater_env::Env;
+use headwater_env::sim::{self, Fault, Operation, SimEnv};
 use headwater_log::{AppendError, Isolation, Log, LogConfig, OpenHints, Origin, ReadError, StorageError};
 
 use crate::support::{batch, identity, read_all, small};
@@ -58,7 +58,10 @@ fn used(env: &SimEnv) -> u64 {
     use headwater_env::{Disk, DiskFile, OpenMode};
     let folder = Path::new("/data/flights-0");
     let entries = env.disk().read_dir(folder).unwrap();
-    entries.iter().map(|entry| env.disk().open(&folder.join(&entry.name), OpenMode::Read).unwrap().len().unwrap()).sum()
+    entries
+        .iter()
+        .map(|entry| env.disk().open(&folder.join(&entry.name), OpenMode::Read).unwrap().len().unwrap())
+        .sum()
 }
 
 #[test]

@@ -97,7 +97,10 @@ fn files_are_written_as_they_were() {
         assert_eq!(made.len(), count, "{:?}", made.iter().map(|(name, _)| name).collect::<Vec<_>>());
         for (name, bytes) in &made {
             let golden = fs::read(golden().join(name)).unwrap();
-            assert!(without_directory_id(name, bytes) == without_directory_id(name, &golden), "{name} has changed");
+            assert!(
+                without_directory_id(name, bytes) == without_directory_id(name, &golden),
+                "{name} has changed"
+            );
         }
     });
 }

@@ -93,11 +93,12 @@ fn times_are_found_to_the_record() {
         log.append_as_leader(batch(timestamp, 10), 0, Origin::Client, 0).unwrap();
     }
     let brute = |wanted: i64| {
-        (0..60).flat_map(|index| {
-            let timestamp = 10_000 + 100 * index - if index % 3 == 2 { 5_000 } else { 0 };
-            (0..10).map(move |record| (timestamp + record, index * 10 + record))
-        })
-        .find(|(timestamp, _)| *timestamp >= wanted)
+        (0..60)
+            .flat_map(|index| {
+                let timestamp = 10_000 + 100 * index - if index % 3 == 2 { 5_000 } else { 0 };
+                (0..10).map(move |record| (timestamp + record, index * 10 + record))
+            })
+            .find(|(timestamp, _)| *timestamp >= wanted)
     };
     for wanted in (9_990..16_100).step_by(7) {
         let found = log.offset_for_timestamp(wanted).unwrap().map(|found| (found.timestamp, found.offset));

@@ -206,11 +206,13 @@ fn a_read_only_look_writes_nothing() {
     let whole = fs::read(&last).unwrap();
     fs::write(&last, &whole[..whole.len() - 3]).unwrap();
     fs::remove_file(&files(folder.path(), ".index")[0]).unwrap();
-    let before: Vec<_> = files(folder.path(), "").into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect();
+    let before: Vec<_> =
+        files(folder.path(), "").into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect();
     let log = ReadOnlyLog::open(env(), folder.path(), identity(), unclean(0)).unwrap();
     assert_eq!(log.progress().log_end, 290);
     assert!(log.report().cut.is_some());
     assert_eq!(log.offset_for_timestamp(1020).unwrap().unwrap().offset, 119);
-    let after: Vec<_> = files(folder.path(), "").into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect();
+    let after: Vec<_> =
+        files(folder.path(), "").into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect();
     assert!(before == after);
 }

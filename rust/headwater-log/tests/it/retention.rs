@@ -24,12 +24,13 @@ fn by_time_and_only_below_the_high_watermark() {
     log.set_high_watermark(400);
     log.apply_retention(1_045_000).unwrap();
     let oldest = outline(&read_all(&log, log.log_start()));
-    assert!(oldest.first().unwrap().0 < 350, "segments go whole");
+    assert!((300..=350).contains(&oldest.first().unwrap().0), "segments go whole");
     // All of it: an empty segment stays, and offsets go on.
     log.apply_retention(2_000_000).unwrap();
     assert_eq!((log.log_start(), log.log_end(), log.segment_count()), (400, 400, 1));
     assert_eq!(log.append_as_leader(batch(0, 1), 0, Origin::Client, 0).unwrap().first_offset, 400);
-    let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!names.iter().any(|name| name.to_string_lossy().contains("deleted")), "{names:?}");
 }
 
@@ -45,7 +46,8 @@ fn by_size() {
 #[test]
 fn compacted_topics_keep_everything() {
     let folder = tempfile::tempdir().unwrap();
-    let config = LogConfig { retention_ms: 1, retention_bytes: 1, cleanup_policy: CleanupPolicy::COMPACT, ..small() };
+    let config =
+        LogConfig { retention_ms: 1, retention_bytes: 1, cleanup_policy: CleanupPolicy::COMPACT, ..small() };
     let log = filled(folder.path(), config);
     log.set_high_watermark(400);
     assert_eq!(log.apply_retention(i64::MAX).unwrap().segments, 0);
