@@ -46,6 +46,7 @@ verify: tools ## the read-only gate: format, lints, every test, docs, stubs
 fix: tools ## format, apply lint fixes, regenerate committed files
 	cargo fmt --all
 	cargo xtask codegen
+	HEADWATER_WRITE_DOCS=1 cargo test --locked -q -p headwater-broker --test it -- the_reference_page_is_current
 	ruff check --fix .
 	ruff format .
 

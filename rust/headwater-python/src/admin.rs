@@ -9,7 +9,9 @@ use crate::wait::wait;
 use headwater_client::admin::{
     ConfigChange, ConfigEntry, ConfigResource, Each, GroupDescription, NewTopic, OffsetSpec, TopicDescription,
 };
-use headwater_client::{AdminConfig, ClientError, IsolationLevel, Node, OffsetAndMetadata, PartitionMetadata, Runtime};
+use headwater_client::{
+    AdminConfig, ClientError, IsolationLevel, Node, OffsetAndMetadata, PartitionMetadata, Runtime,
+};
 use headwater_record::TopicPartition;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -83,7 +85,11 @@ impl Admin {
         every(py, wait(py, self.inner.create_partitions(&counts, false))?).map(|_| ())
     }
 
-    fn delete_records<'py>(&self, py: Python<'py>, before: &Bound<'_, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+    fn delete_records<'py>(
+        &self,
+        py: Python<'py>,
+        before: &Bound<'_, PyDict>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         self.born.check("Admin")?;
         let before = before
             .iter()
@@ -98,7 +104,11 @@ impl Admin {
     }
 
     #[pyo3(signature = (node=None))]
-    fn describe_broker_config<'py>(&self, py: Python<'py>, node: Option<i32>) -> PyResult<Bound<'py, PyDict>> {
+    fn describe_broker_config<'py>(
+        &self,
+        py: Python<'py>,
+        node: Option<i32>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         let node = match node {
             Some(node) => node,
             None => wait(py, self.inner.describe_cluster())?.controller_id,
@@ -315,7 +325,8 @@ fn group_description(py: Python<'_>, group: GroupDescription) -> PyResult<Bound<
     for member in group.members {
         let assignment = member.assignment.iter().map(|partition| names::topic_partition(py, partition));
         let assignment = assignment.collect::<PyResult<Vec<_>>>()?;
-        let fields = (member.member_id, member.group_instance_id, member.client_id, member.client_host, assignment);
+        let fields =
+            (member.member_id, member.group_instance_id, member.client_id, member.client_host, assignment);
         members.push(make(py, "MemberDescription", fields)?);
     }
     make(py, "GroupDescription", (group.group_id, group.state, group.protocol_type, group.protocol, members))

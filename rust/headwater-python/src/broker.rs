@@ -59,8 +59,7 @@ impl Broker {
         }
         settings.listen(listeners.into_iter().collect());
         let memory = MemoryNetwork::new();
-        let handle =
-            wait(py, headwater_broker::Broker::start(env()?, settings, Some(memory.clone())))?;
+        let handle = wait(py, headwater_broker::Broker::start(env()?, settings, Some(memory.clone())))?;
         let host = listen.and_then(|listen| listen.rsplit_once(':')).map(|(host, _)| host.to_owned());
         let bootstrap_servers =
             host.zip(handle.local_address()).map(|(host, address)| format!("{host}:{}", address.port()));
@@ -184,8 +183,10 @@ impl Drop for Broker {
         // A script that ends without `stop` still leaves a clean directory. No runtime thread needs the GIL, so waiting
         // with it held cannot lock up.
         if let Ok(runtime) = runtime() {
-            let stop = tokio::time::timeout(Duration::from_secs(DROP_SECONDS), handle.stop());
-            if let Ok(Err(error)) = runtime.block_on(async { stop.await }) {
+            let within = Duration::from_secs(DROP_SECONDS);
+            // The timer needs the runtime's context, which the block gives it.
+            let stop = async { tokio::time::timeout(within, handle.stop()).await };
+            if let Ok(Err(error)) = runtime.block_on(stop) {
                 tracing::warn!(%error, "the data directory was not closed cleanly");
             }
         }

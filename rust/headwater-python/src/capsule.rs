@@ -55,10 +55,12 @@ impl<R: RecordBatchReader + Send> Iterator for WithoutGil<R> {
     fn next(&mut self) -> Option<Self::Item> {
         // Attaching first makes both kinds of callers alike: a caller that holds the GIL gives it up for the wait.
         let next = Python::try_attach(|py| py.detach(|| self.0.next()));
-        next.unwrap_or_else(|| Some(Err(ArrowError::IoError(
-            "the interpreter is shutting down".into(),
-            std::io::Error::from(std::io::ErrorKind::Interrupted),
-        ))))
+        next.unwrap_or_else(|| {
+            Some(Err(ArrowError::IoError(
+                "the interpreter is shutting down".into(),
+                std::io::Error::from(std::io::ErrorKind::Interrupted),
+            )))
+        })
     }
 }
 

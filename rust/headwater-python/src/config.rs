@@ -24,7 +24,10 @@ pub(crate) fn text(key: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
     if value.is_instance_of::<PyBool>() {
         return Ok(if value.extract()? { "true".into() } else { "false".into() });
     }
-    if value.is_instance_of::<PyString>() || value.is_instance_of::<PyInt>() || value.is_instance_of::<PyFloat>() {
+    if value.is_instance_of::<PyString>()
+        || value.is_instance_of::<PyInt>()
+        || value.is_instance_of::<PyFloat>()
+    {
         return Ok(value.str()?.to_string());
     }
     if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
@@ -41,7 +44,10 @@ pub(crate) fn text_map(settings: Option<&Bound<'_, PyDict>>) -> PyResult<BTreeMa
 }
 
 /// Takes a setting out of the keyword arguments that is not one of Kafka's.
-pub(crate) fn take<'py>(settings: Option<&Bound<'py, PyDict>>, key: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+pub(crate) fn take<'py>(
+    settings: Option<&Bound<'py, PyDict>>,
+    key: &str,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
     let Some(settings) = settings else { return Ok(None) };
     let found = settings.get_item(key)?;
     if found.is_some() {

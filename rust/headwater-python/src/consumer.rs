@@ -12,7 +12,8 @@ use crate::scan::ArrowBatch;
 use crate::target;
 use crate::wait::{seconds, wait};
 use headwater_client::{
-    ConsumerConfig, FetchedPartition, OffsetAndMetadata, PollLimits, Polled, RebalanceEvent, RebalanceKind, Runtime,
+    ConsumerConfig, FetchedPartition, OffsetAndMetadata, PollLimits, Polled, RebalanceEvent, RebalanceKind,
+    Runtime,
 };
 use headwater_record::TopicPartition;
 use pyo3::prelude::*;
@@ -79,8 +80,9 @@ impl Consumer {
         // Later pairs win: what the caller says outweighs these defaults.
         settings.extend(pairs(config)?);
         let settings = ConsumerConfig::from_pairs(settings).map_err(|error| error.into_py_err(py))?;
-        let inner = headwater_client::Consumer::new(Runtime::new(env()?), target::bootstrap(target)?, settings)
-            .map_err(|error| error.into_py_err(py))?;
+        let inner =
+            headwater_client::Consumer::new(Runtime::new(env()?), target::bootstrap(target)?, settings)
+                .map_err(|error| error.into_py_err(py))?;
         let consumer = Self {
             inner,
             with,
@@ -89,7 +91,9 @@ impl Consumer {
             born: Birthplace::here(),
         };
         if let Some(topics) = topics {
-            consumer.read_topics(&names_of(topics)?, group.is_some()).map_err(|error| error.into_py_err(py))?;
+            consumer
+                .read_topics(&names_of(topics)?, group.is_some())
+                .map_err(|error| error.into_py_err(py))?;
         }
         Ok(consumer)
     }
@@ -238,7 +242,11 @@ impl Consumer {
     }
 
     #[pyo3(signature = (offsets=None))]
-    fn commit<'py>(&self, py: Python<'py>, offsets: Option<&Bound<'_, PyDict>>) -> PyResult<Bound<'py, PyDict>> {
+    fn commit<'py>(
+        &self,
+        py: Python<'py>,
+        offsets: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         self.usable(py)?;
         let unread = self.unread(py);
         let committed = match offsets {
@@ -252,11 +260,7 @@ impl Consumer {
         by_partition(py, committed, |offset| names::offset_and_metadata(py, &offset))
     }
 
-    fn committed<'py>(
-        &self,
-        py: Python<'py>,
-        partitions: &Bound<'_, PyAny>,
-    ) -> PyResult<Bound<'py, PyDict>> {
+    fn committed<'py>(&self, py: Python<'py>, partitions: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyDict>> {
         self.usable(py)?;
         let partitions = read_partitions(partitions)?;
         let committed = wait(py, self.inner.committed(&partitions))?;
@@ -283,14 +287,22 @@ impl Consumer {
         })
     }
 
-    fn beginning_offsets<'py>(&self, py: Python<'py>, partitions: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    fn beginning_offsets<'py>(
+        &self,
+        py: Python<'py>,
+        partitions: &Bound<'_, PyAny>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         self.usable(py)?;
         let partitions = read_partitions(partitions)?;
         let offsets = wait(py, self.inner.beginning_offsets(&partitions))?;
         by_partition(py, offsets, |offset| Ok(offset.into_pyobject(py)?.into_any()))
     }
 
-    fn end_offsets<'py>(&self, py: Python<'py>, partitions: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    fn end_offsets<'py>(
+        &self,
+        py: Python<'py>,
+        partitions: &Bound<'_, PyAny>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         self.usable(py)?;
         let partitions = read_partitions(partitions)?;
         let offsets = wait(py, self.inner.end_offsets(&partitions))?;
@@ -364,7 +376,12 @@ impl Consumer {
         if grouped { self.inner.subscribe(&topics) } else { self.inner.assign_topics(&topics) }
     }
 
-    fn poll_records(&self, py: Python<'_>, records: usize, timeout: Option<Duration>) -> PyResult<Vec<Py<Record>>> {
+    fn poll_records(
+        &self,
+        py: Python<'_>,
+        records: usize,
+        timeout: Option<Duration>,
+    ) -> PyResult<Vec<Py<Record>>> {
         let fetched = self.poll_fetched(py, PollLimits { records, bytes: BYTES_MAX }, timeout)?;
         let mut made = Vec::with_capacity(records.min(1024));
         for partition in &fetched {

@@ -34,7 +34,12 @@ impl RecordMetadata {
 
 impl From<headwater_client::RecordMetadata> for RecordMetadata {
     fn from(of: headwater_client::RecordMetadata) -> Self {
-        Self { topic: of.topic.to_string(), partition: of.partition, offset: of.offset, timestamp: of.timestamp }
+        Self {
+            topic: of.topic.to_string(),
+            partition: of.partition,
+            offset: of.offset,
+            timestamp: of.timestamp,
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use crate::errors::{Class, IntoPyErr};
 use crate::runtime::env;
 use crate::sources::{self, bound, python_interrupt};
 use crate::wait::without_gil;
-use headwater_env::Env;
 use headwater_arrow::{BytesLayout, ExportError, ExportOptions, ExportReport, ScanPlan, export};
+use headwater_env::Env;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pyo3::prelude::*;
 use std::path::PathBuf;
@@ -22,7 +22,10 @@ pub(crate) struct Request<'a, 'py> {
 }
 
 /// Exports a topic of `target`.
-pub(crate) fn run<'py>(target: &Bound<'py, PyAny>, request: &Request<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn run<'py>(
+    target: &Bound<'py, PyAny>,
+    request: &Request<'_, 'py>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = target.py();
     let directory: PathBuf = request.to.extract()?;
     let interrupt = python_interrupt();

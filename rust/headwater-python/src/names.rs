@@ -18,21 +18,29 @@ pub(crate) fn topic_partition<'py>(py: Python<'py>, of: &TopicPartition) -> PyRe
 }
 
 /// `OffsetAndMetadata(offset, metadata, leader_epoch)`.
-pub(crate) fn offset_and_metadata<'py>(py: Python<'py>, of: &OffsetAndMetadata) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn offset_and_metadata<'py>(
+    py: Python<'py>,
+    of: &OffsetAndMetadata,
+) -> PyResult<Bound<'py, PyAny>> {
     let class = OFFSET_AND_METADATA.import(py, "headwater._types", "OffsetAndMetadata")?;
     class.call1((of.offset, &of.metadata, of.leader_epoch))
 }
 
 /// `OffsetAndTimestamp(offset, timestamp)`.
-pub(crate) fn offset_and_timestamp<'py>(py: Python<'py>, of: &OffsetAndTimestamp) -> PyResult<Bound<'py, PyAny>> {
-    OFFSET_AND_TIMESTAMP.import(py, "headwater._types", "OffsetAndTimestamp")?.call1((of.offset, of.timestamp))
+pub(crate) fn offset_and_timestamp<'py>(
+    py: Python<'py>,
+    of: &OffsetAndTimestamp,
+) -> PyResult<Bound<'py, PyAny>> {
+    OFFSET_AND_TIMESTAMP
+        .import(py, "headwater._types", "OffsetAndTimestamp")?
+        .call1((of.offset, of.timestamp))
 }
 
 /// One `(topic, partition)`.
 pub(crate) fn read_partition(value: &Bound<'_, PyAny>) -> PyResult<TopicPartition> {
-    let (topic, partition): (String, i32) = value
-        .extract()
-        .map_err(|_| misuse(value.py(), &format!("expected a TopicPartition or (topic, partition), got {value}")))?;
+    let (topic, partition): (String, i32) = value.extract().map_err(|_| {
+        misuse(value.py(), &format!("expected a TopicPartition or (topic, partition), got {value}"))
+    })?;
     Ok(TopicPartition { topic: topic.into(), partition })
 }
 
@@ -42,7 +50,9 @@ pub(crate) fn read_partitions(values: &Bound<'_, PyAny>) -> PyResult<Vec<TopicPa
 }
 
 /// `{partition: offset or OffsetAndMetadata}`.
-pub(crate) fn read_offsets(values: &Bound<'_, PyDict>) -> PyResult<BTreeMap<TopicPartition, OffsetAndMetadata>> {
+pub(crate) fn read_offsets(
+    values: &Bound<'_, PyDict>,
+) -> PyResult<BTreeMap<TopicPartition, OffsetAndMetadata>> {
     values.iter().map(|(key, value)| Ok((read_partition(&key)?, read_offset(&value)?))).collect()
 }
 

@@ -384,6 +384,8 @@ fn next_of<'py>(
     let Some(items) = items else { return Ok(None) };
     match items.next() {
         Some(item) => item.map(Some),
-        None => Err(misuse(py, &format!("{what} has {at} items, values has more; {at} records were produced"))),
+        None => {
+            Err(misuse(py, &format!("{what} has {at} items, values has more; {at} records were produced")))
+        }
     }
 }

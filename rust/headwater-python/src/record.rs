@@ -47,7 +47,13 @@ struct Header {
 }
 
 impl Batch {
-    fn new(py: Python<'_>, partition: i32, topic: &Py<PyString>, header: &BatchHeader, block: &Bytes) -> Self {
+    fn new(
+        py: Python<'_>,
+        partition: i32,
+        topic: &Py<PyString>,
+        header: &BatchHeader,
+        block: &Bytes,
+    ) -> Self {
         let data = match header.compression() {
             // Decompressed into memory of its own already; otherwise it is a slice of the whole fetch.
             Ok(codec) if codec != Compression::None => block.clone(),
@@ -129,7 +135,9 @@ impl Record {
 
 fn shortened(text: &str) -> String {
     const SHOWN: usize = 80;
-    if text.chars().count() <= SHOWN { return text.to_owned() }
+    if text.chars().count() <= SHOWN {
+        return text.to_owned();
+    }
     text.chars().take(SHOWN).chain("…".chars()).collect()
 }
 
@@ -149,7 +157,13 @@ pub(crate) struct Deserializers {
 }
 
 impl Deserializers {
-    fn field(&self, py: Python<'_>, with: Option<&Py<PyAny>>, batch: &Batch, at: (u32, u32)) -> PyResult<Field> {
+    fn field(
+        &self,
+        py: Python<'_>,
+        with: Option<&Py<PyAny>>,
+        batch: &Batch,
+        at: (u32, u32),
+    ) -> PyResult<Field> {
         match (with, batch.bytes(py, at)) {
             (Some(with), Some(bytes)) => Ok(Field::Made(with.bind(py).call1((bytes,))?.unbind())),
             _ => Ok(Field::Raw(at.0, at.1)),
@@ -204,12 +218,22 @@ impl Found {
             timestamp: record.timestamp,
             key: address(record.key),
             value: address(record.value),
-            headers: record.headers.iter().map(|header| (address(Some(header.key)), address(header.value))).collect(),
+            headers: record
+                .headers
+                .iter()
+                .map(|header| (address(Some(header.key)), address(header.value)))
+                .collect(),
         }
     }
 
     /// The record, its fields as places in `batch`, whose bytes are those at `block`.
-    fn record(self, py: Python<'_>, batch: Arc<Batch>, block: usize, with: &Deserializers) -> PyResult<Record> {
+    fn record(
+        self,
+        py: Python<'_>,
+        batch: Arc<Batch>,
+        block: usize,
+        with: &Deserializers,
+    ) -> PyResult<Record> {
         let place = |at: Address| at.map_or(NULL, |(start, length)| ((start - block) as u32, length as u32));
         let header = |(name, value): (Address, Address)| Header { name: place(name), value: place(value) };
         Ok(Record {

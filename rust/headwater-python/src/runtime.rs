@@ -35,7 +35,11 @@ extern "C" fn forked_child() {
 pub(crate) fn watch_forks() -> PyResult<()> {
     // SAFETY: the handler is a plain function without captured state and does only async-signal-safe work.
     let failed = unsafe { libc::pthread_atfork(None, None, Some(forked_child)) };
-    if failed == 0 { Ok(()) } else { Err(PyRuntimeError::new_err("the fork handler could not be registered")) }
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(PyRuntimeError::new_err("the fork handler could not be registered"))
+    }
 }
 
 /// The runtime of this process, made by the first caller.

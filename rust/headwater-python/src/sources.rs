@@ -5,7 +5,9 @@ use crate::errors::{Class, IntoPyErr};
 use crate::runtime::{env, runtime};
 use crate::target;
 use crate::wait::without_gil;
-use headwater_arrow::source::{ClusterSources, Isolation, LogSource, PartitionSource, ReadOnlySources, StoppedDirError};
+use headwater_arrow::source::{
+    ClusterSources, Isolation, LogSource, PartitionSource, ReadOnlySources, StoppedDirError,
+};
 use headwater_arrow::{BytesLayout, Interrupt, Interruption, ScanBound};
 use headwater_client::{ConsumerConfig, Runtime};
 use pyo3::prelude::*;
@@ -71,8 +73,9 @@ fn of_cluster(
         ("max.partition.fetch.bytes", FETCH_BYTES),
     ];
     let settings = ConsumerConfig::from_pairs(settings).map_err(|error| error.into_py_err(py))?;
-    let consumer = headwater_client::Consumer::new(Runtime::new(env()?), target::bootstrap(target)?, settings)
-        .map_err(|error| error.into_py_err(py))?;
+    let consumer =
+        headwater_client::Consumer::new(Runtime::new(env()?), target::bootstrap(target)?, settings)
+            .map_err(|error| error.into_py_err(py))?;
     let sources = ClusterSources::new(consumer, runtime()?.handle().clone());
     let found = without_gil(py, || sources.of_topic(topic, &**interrupt));
     match found {
@@ -122,7 +125,10 @@ pub(crate) fn bound(value: Option<&Bound<'_, PyAny>>, what: &str) -> PyResult<Sc
     if value.hasattr("timestamp")? {
         let zone = value.getattr("tzinfo")?;
         if zone.is_none() {
-            return Err(crate::errors::misuse(py, &format!("{what} expects a datetime with a time zone, such as UTC")));
+            return Err(crate::errors::misuse(
+                py,
+                &format!("{what} expects a datetime with a time zone, such as UTC"),
+            ));
         }
         let seconds: f64 = value.call_method0("timestamp")?.extract()?;
         return Ok(ScanBound::Timestamp((seconds * 1000.0).round() as i64));

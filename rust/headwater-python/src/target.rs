@@ -19,5 +19,8 @@ pub(crate) fn bootstrap(target: &Bound<'_, PyAny>) -> PyResult<Bootstrap> {
         return Bootstrap::parse(&servers.join(",")).map_err(|error| error.into_py_err(py));
     }
     let kind = target.get_type().name()?;
-    Err(misuse(py, &format!("target expects a Broker, \"host:port,…\" or a list of \"host:port\", got {kind}")))
+    Err(misuse(
+        py,
+        &format!("target expects a Broker, \"host:port,…\" or a list of \"host:port\", got {kind}"),
+    ))
 }

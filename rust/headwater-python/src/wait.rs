@@ -23,7 +23,8 @@ where
     let mut future = pin!(future);
     loop {
         let slice = Duration::from_millis(SIGNAL_CHECK_MS);
-        let done = py.detach(|| runtime.block_on(async { tokio::time::timeout(slice, future.as_mut()).await }));
+        let done =
+            py.detach(|| runtime.block_on(async { tokio::time::timeout(slice, future.as_mut()).await }));
         match done {
             Ok(result) => return result.map_err(|error| error.into_py_err(py)),
             Err(_elapsed) => py.check_signals()?,

@@ -174,3 +174,16 @@ async fn the_older_way_resets_what_it_does_not_name() {
     assert_eq!(value(&mut client, TOPIC, "t", "retention.ms").await.value.as_deref(), Some("3000"));
     assert_eq!(value(&mut client, TOPIC, "t", "segment.ms").await.config_source, 5);
 }
+
+/// `docs/configuration.md` is generated from the table; `HEADWATER_WRITE_DOCS=1` writes it anew.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the page lies in the source tree")]
+fn the_reference_page_is_current() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    let page = headwater_broker::config::reference_page();
+    if std::env::var_os("HEADWATER_WRITE_DOCS").is_some() {
+        std::fs::write(path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(written == page, "docs/configuration.md is stale: run `make fix`");
+}
