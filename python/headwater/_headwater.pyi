@@ -19,6 +19,22 @@ from headwater._types import (
 )
 from headwater.errors import HeadwaterError
 
+__all__ = [
+    "Admin",
+    "ArrowBatch",
+    "Arrivals",
+    "Broker",
+    "Consumer",
+    "Delivery",
+    "Producer",
+    "Record",
+    "RecordMetadata",
+    "Scan",
+    "__version__",
+    "run_cli",
+    "scan",
+]
+
 __version__: str
 
 _BytesLike = bytes | bytearray | memoryview | str

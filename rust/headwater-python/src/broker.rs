@@ -38,7 +38,10 @@ pub(crate) struct Broker {
 #[pymethods]
 impl Broker {
     #[new]
-    #[pyo3(signature = (data=None, *, listen=Some("127.0.0.1:0"), config=None))]
+    #[pyo3(
+        signature = (data=None, *, listen=Some("127.0.0.1:0"), config=None),
+        text_signature = "(data=None, *, listen='127.0.0.1:0', config=None)"
+    )]
     fn new(
         py: Python<'_>,
         data: Option<PathBuf>,

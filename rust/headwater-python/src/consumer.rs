@@ -144,7 +144,7 @@ impl Consumer {
         self.inner.subscription().iter().map(ToString::to_string).collect()
     }
 
-    #[pyo3(signature = (max_records=RECORDS_MAX, timeout=None))]
+    #[pyo3(signature = (max_records=500, timeout=None))]
     fn poll<'py>(
         &self,
         py: Python<'py>,
@@ -324,7 +324,7 @@ impl Consumer {
         self.inner.group_membership().map(|(member, _)| member)
     }
 
-    #[pyo3(signature = (timeout=CLOSE_SECONDS))]
+    #[pyo3(signature = (timeout=30.0))]
     fn close(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         self.born.check("Consumer")?;
         if self.closed.swap(true, Ordering::SeqCst) {

@@ -178,7 +178,7 @@ impl Producer {
         self.unclaimed(py)
     }
 
-    #[pyo3(signature = (timeout=CLOSE_SECONDS))]
+    #[pyo3(signature = (timeout=120.0))]
     fn close(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         self.born.check("Producer")?;
         if self.closed.swap(true, Ordering::SeqCst) {

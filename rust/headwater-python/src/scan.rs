@@ -33,7 +33,7 @@ pub(crate) struct Scan {
 
 /// A topic, or a part of it, as Arrow.
 #[pyfunction]
-#[pyo3(signature = (topic, target, *, start=None, end=None, partitions=None, columns=None, batch_size=ROWS))]
+#[pyo3(signature = (topic, target, *, start=None, end=None, partitions=None, columns=None, batch_size=65_536))]
 #[expect(clippy::too_many_arguments, reason = "the options of a scan")]
 pub(crate) fn scan(
     py: Python<'_>,

@@ -162,6 +162,8 @@ impl<E: Env> Log<E> {
         if active.indexes().has_pending() {
             active.write_indexes(&self.0.context, false)?;
             active.sync_indexes(&self.0.context)?;
+            // The transaction index may have been created by this, and has nothing pending for the next flush.
+            self.0.state().names += 1;
         }
         Ok(())
     }
@@ -229,6 +231,7 @@ impl<E: Env> Log<E> {
         let active = Arc::clone(&self.0.state().active);
         active.write_indexes(&self.0.context, true)?;
         active.sync_indexes(&self.0.context)?;
+        self.0.state().names += 1;
         self.snapshot_alone()?;
         self.flush_work(true)?;
         self.release();

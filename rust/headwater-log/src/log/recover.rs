@@ -61,6 +61,15 @@ struct Trusted {
     excess: bool,
 }
 
+/// What a walk over the tail found.
+struct Scan {
+    end_offset: i64,
+    /// First byte whose CRC was checked.
+    checked_from: Option<u64>,
+    /// Where the first bad byte is, and what is wrong with it.
+    bad: Option<(u64, String)>,
+}
+
 impl<E: Env> Recovery<'_, E> {
     /// Nothing below this offset is scanned.
     pub(super) fn recovery_point(&self) -> i64 {
@@ -226,37 +235,66 @@ impl<E: Env> Recovery<'_, E> {
         report: &mut RecoveryReport,
     ) -> Result<OpenedSegment<E>, StorageError> {
         let (log, length) = self.open_log(base)?;
-        let recovery_point = self.recovery_point();
-        let trusted = self.trusted_entries(base, &log, length, report)?;
-        let (mut indexes, excess) = (trusted.indexes, trusted.excess);
-        if indexes.first_timestamp.is_none() {
-            indexes.first_timestamp = match Walk::new(&log, 0, length).next() {
-                Ok(found) => found.map(|found| found.header.max_timestamp),
-                Err(_) => None,
-            };
+        let Trusted { mut indexes, position, excess } = self.trusted_entries(base, &log, length, report)?;
+        if let Ok(Some(first)) = Walk::new(&log, 0, length).next() {
+            indexes.first_timestamp = Some(first.header.max_timestamp);
         }
-        let mut walk = Walk::new(&log, trusted.position, length);
-        let mut end_offset = base;
+        let walk = Walk::new(&log, position, length);
+        let scan = self.scan(base, &log, walk, &mut indexes, last_epoch)?;
+        let mut size = length;
+        let mut cut = None;
+        if let Some((position, reason)) = scan.bad {
+            let damage = Damage { file: file_path(self.folder, base, FileKind::Log), position, reason };
+            if scan.end_offset < self.recovery_point() {
+                return Err(damage.into());
+            }
+            size = position;
+            cut = Some((damage, length - position));
+        }
+        let aborted_lost = self.open_aborted(base, &mut indexes, self.hints.clean_shutdown)?;
+        let segment = Segment::new(self.folder, base, size, size, None, indexes);
+        if let Some(from) = scan.checked_from {
+            segment.trust().add(from, size);
+            report.scanned_bytes += size - from;
+        }
+        Ok(OpenedSegment {
+            segment: Arc::new(segment),
+            end_offset: scan.end_offset,
+            scanned: !self.hints.clean_shutdown,
+            reindexed: excess || aborted_lost,
+            aborted_lost,
+            cut,
+        })
+    }
+
+    /// Walks to the end or the first bad byte, checking everything above the recovery point.
+    fn scan(
+        &self,
+        base: i64,
+        log: &DiskFileOf<E>,
+        mut walk: Walk<'_, DiskFileOf<E>>,
+        indexes: &mut Indexes,
+        last_epoch: &mut i32,
+    ) -> Result<Scan, StorageError> {
+        let mut scan = Scan { end_offset: base, checked_from: None, bad: None };
         let mut buffer = Vec::new();
-        let mut checked_from = None;
         // The walk begins at the batch of the last index entry, which is in the index already.
         let mut indexed = indexes.offsets.last().is_some();
-        let bad = loop {
+        loop {
             let step = walk.next().and_then(|found| {
                 let Some(found) = found else { return Ok(None) };
-                check_order(base, end_offset, &found)?;
-                if found.header.next_offset() > recovery_point {
+                check_order(base, scan.end_offset, &found)?;
+                if found.header.next_offset() > self.recovery_point() {
                     check_epoch(*last_epoch, &found)?;
-                    verify_crc(&log, &found, &mut buffer)?;
-                    checked_from.get_or_insert(found.position);
-                    report.scanned_bytes += found.header.size() as u64;
+                    verify_crc(log, &found, &mut buffer)?;
+                    scan.checked_from.get_or_insert(found.position);
                 }
                 Ok(Some(found))
             });
             match step {
-                Ok(None) => break None,
+                Ok(None) => return Ok(scan),
                 Ok(Some(found)) => {
-                    end_offset = found.header.next_offset();
+                    scan.end_offset = found.header.next_offset();
                     *last_epoch = found.header.partition_leader_epoch;
                     if std::mem::take(&mut indexed) {
                         indexes.bytes_since_entry = found.header.size() as u64;
@@ -269,33 +307,13 @@ impl<E: Env> Recovery<'_, E> {
                         );
                     }
                 }
-                Err(WalkError::Bad { position, reason }) => break Some((position, reason)),
+                Err(WalkError::Bad { position, reason }) => {
+                    scan.bad = Some((position, reason));
+                    return Ok(scan);
+                }
                 Err(error) => return Err(self.damage(base, error)),
             }
-        };
-        let mut size = length;
-        let mut cut = None;
-        if let Some((position, reason)) = bad {
-            let damage = Damage { file: file_path(self.folder, base, FileKind::Log), position, reason };
-            if end_offset < recovery_point {
-                return Err(damage.into());
-            }
-            size = position;
-            cut = Some((damage, length - position));
         }
-        let aborted_lost = self.open_aborted(base, &mut indexes, self.hints.clean_shutdown)?;
-        let segment = Segment::new(self.folder, base, size, size, None, indexes);
-        if let Some(from) = checked_from {
-            segment.trust().add(from, size);
-        }
-        Ok(OpenedSegment {
-            segment: Arc::new(segment),
-            end_offset,
-            scanned: !self.hints.clean_shutdown,
-            reindexed: excess || aborted_lost,
-            aborted_lost,
-            cut,
-        })
     }
 
     /// The entries of both sparse indexes that are known to be synced, if the last of them points at its batch.
