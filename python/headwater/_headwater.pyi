@@ -21,8 +21,8 @@ from headwater.errors import HeadwaterError
 
 __all__ = [
     "Admin",
-    "ArrowBatch",
     "Arrivals",
+    "ArrowBatch",
     "Broker",
     "Consumer",
     "Delivery",

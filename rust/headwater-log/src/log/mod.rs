@@ -357,6 +357,7 @@ impl<E: Env> Log<E> {
 }
 
 impl<E: Env> Inner<E> {
+    pub(crate) fn segments_for_trace(&self) -> Vec<Arc<Segment<E>>> { self.segments.load().to_vec() }
     fn state(&self) -> MutexGuard<'_, State<E>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
