@@ -60,7 +60,7 @@ bench: .venv/release.stamp jars ## print speed as ratios, side by side with othe
 
 .PHONY: sim
 sim: tools ## simulated power cuts over SEEDS=n seeds
-	HEADWATER_SEEDS=$(SEEDS) cargo test --locked -p headwater-log -p headwater-controller -p headwater-broker --test it -- laws power_cut crash
+	HEADWATER_SEEDS=$(SEEDS) HEADWATER_SIM_SEEDS=$(SEEDS) cargo test --locked -p headwater-log -p headwater-controller -p headwater-broker -p headwater-arrow --test it -- laws power simulated crash
 
 .PHONY: tools jars kcat
 tools: .venv/tools.stamp

@@ -189,10 +189,10 @@ def consume_in_group(broker: headwater.Broker, expected: Summary, progress: Prog
 def summarize_arrow(table: Any) -> Summary:
     """The same summary from the columns of a table."""
     seen = Summary()
-    timestamps = table.column("timestamp").cast("int64")
-    for batch in zip(table.column("key").chunks, table.column("value").chunks, timestamps.chunks, strict=True):
-        for key, value, timestamp_ms in zip(*(column.to_pylist() for column in batch), strict=True):
-            seen.add(key, value, timestamp_ms)
+    for batch in table.select(["key", "value", "timestamp"]).to_batches():
+        key, value, timestamp = batch.columns
+        for row in zip(key.to_pylist(), value.to_pylist(), timestamp.cast("int64").to_pylist(), strict=True):
+            seen.add(*row)
     return seen
 
 
@@ -217,7 +217,9 @@ def run(data: Path) -> None:
     total, size = expected.count, sum(len(f.key) + len(f.value) for f in flights)
     print(f"{total:,} departures of 2013, {size / 1e6:,.0f} MB of keys and values\n")
 
-    with headwater.Broker(data / "broker") as broker:
+    # As in the settings that Kafka ships for one node: a group need not wait three seconds for its first members.
+    config = {"group.initial.rebalance.delay.ms": 0}
+    with headwater.Broker(data / "broker", config=config) as broker:
         headwater.Admin(broker).create_topic(TOPIC, partitions=PARTITIONS, config={"retention.ms": "-1"})
         step("produce", total, size, lambda p: produce(broker, flights, p))
 
