@@ -344,16 +344,19 @@ def ratios(rows: list[Row]) -> None:
 def idle(server: Server) -> None:
     """Resident memory and wake-ups of a server that nobody talks to."""
 
-    def switches() -> int:
-        total = 0
+    def switches() -> dict[str, int]:
+        counts = {}
         for status in Path(f"/proc/{server.pid}/task").glob("*/status"):
-            total += int(next(x for x in status.read_text().splitlines() if x.startswith("voluntary")).split()[1])
-        return total
+            line = next(x for x in status.read_text().splitlines() if x.startswith("voluntary"))
+            counts[status.parent.name] = int(line.split()[1])
+        return counts
 
-    time.sleep(3)
+    # Threads of the blocking pool end after ten idle seconds; only those that stay are counted.
+    time.sleep(15)
     seconds, before = 10, switches()
     time.sleep(seconds)
-    wakes = (switches() - before) / seconds
+    after = switches()
+    wakes = sum(after[thread] - count for thread, count in before.items() if thread in after) / seconds
     status = Path(f"/proc/{server.pid}/status").read_text()
     resident = int(next(x for x in status.splitlines() if x.startswith("VmRSS")).split()[1]) / 1024
     print(f"  idle server: {resident:.1f} MB resident (aim: under 40), {wakes:.1f} wake-ups/s (aim: at most 5)")

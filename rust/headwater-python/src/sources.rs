@@ -70,6 +70,8 @@ fn of_cluster(
         ("auto.offset.reset", "earliest"),
         ("enable.auto.commit", "false"),
         ("allow.auto.create.topics", "false"),
+        // The fetcher reads ahead; at a partition's end the broker must not hold that back, or the next one waits.
+        ("fetch.max.wait.ms", "10"),
         ("max.partition.fetch.bytes", FETCH_BYTES),
     ];
     let settings = ConsumerConfig::from_pairs(settings).map_err(|error| error.into_py_err(py))?;

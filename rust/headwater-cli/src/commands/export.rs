@@ -148,6 +148,8 @@ impl Export {
         let isolation = if self.read_committed { "read_committed" } else { "read_uncommitted" };
         let settings = [
             ("allow.auto.create.topics", "false"),
+            // The fetcher reads ahead; at a partition's end the broker must not hold that back, or the next one waits.
+            ("fetch.max.wait.ms", "10"),
             // What retention deletes while the export runs is noticed by the scan.
             ("auto.offset.reset", "earliest"),
             ("isolation.level", isolation),
