@@ -113,7 +113,8 @@ class Elsewhere:
 
 def shared_server(data: Path) -> Server | Elsewhere:
     bootstrap = os.environ.get("HEADWATER_TEST_BOOTSTRAP")
-    return Elsewhere(bootstrap) if bootstrap else Server(data)
+    # A group of a test need not wait three seconds for its first members.
+    return Elsewhere(bootstrap) if bootstrap else Server(data, "group.initial.rebalance.delay.ms=0")
 
 
 def headwater(

@@ -127,7 +127,6 @@ impl<'a, W: World> Run<'a, W> {
         let config = self.config.clone();
         let place = move |_: &_| Placement::Open(identity(), config.clone());
         let loaded = directory.load(place).await.expect("the directory loads");
-        for (_, r) in &loaded.logs { eprintln!("TRACE {r:?}"); }
         assert!(loaded.failed.is_empty(), "the log does not open: {:?}", loaded.failed);
         directory
     }
@@ -142,9 +141,7 @@ impl<'a, W: World> Run<'a, W> {
             return self.crash_and_check().await;
         }
         let now_ms = self.world.env().wall_ms();
-        let drawn = self.random.below(100);
-        eprintln!("TRACE step {drawn} model {}..{} progress {:?} cut {:?}", self.model.start, self.model.end, self.log().progress(), self.log().segment_count());
-        let outcome = match drawn {
+        let outcome = match self.random.below(100) {
             0..40 => self.append_as_leader(now_ms),
             40..48 => self.end_transaction(now_ms),
             48..53 => self.append_as_follower(now_ms),
@@ -393,11 +390,9 @@ impl<'a, W: World> Run<'a, W> {
 
     /// Tells the model what was recovered, and checks it.
     fn settle(&mut self) {
-        eprintln!("TRACE settle {:?}", self.log().progress());
-        for segment in self.log().0.segments_for_trace() { let x = segment.indexes(); eprintln!("TRACE   {} {:?}", segment.base_offset(), x.aborted); }
-
         let (_, log) = self.opened.as_ref().expect("just opened");
-        self.model.recovered(log.progress(), log.size() > 0);
+        let is_new = log.size() == 0 && log.producers().is_empty();
+        self.model.recovered(log.progress(), is_new);
         self.generator.rebuild(&self.model);
         check::everything(log, &self.model, &mut self.random);
     }

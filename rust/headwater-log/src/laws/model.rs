@@ -102,11 +102,11 @@ impl Model {
     }
 
     /// Compares with what an open recovered, and takes it over where it was open.
-    pub(super) fn recovered(&mut self, progress: Progress, has_bytes: bool) {
+    pub(super) fn recovered(&mut self, progress: Progress, is_new: bool) {
         let Progress { log_start, log_end, .. } = progress;
         // A restart that was cut short may have removed everything already, wherever the log begins then.
         if let Some(offset) = self.restart.take()
-            && !has_bytes
+            && is_new
             && log_start == log_end
             && (log_end == offset || log_end <= self.end)
         {

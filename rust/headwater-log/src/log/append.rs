@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use headwater_env::{Disk, DiskFile, Env, OpenMode};
+use headwater_env::{DiskFile, Env};
 use headwater_record::control::EndTransactionMarker;
 use headwater_record::{
     BatchError, BatchHeader, BatchView, DecompressBuffer, NO_TIMESTAMP, TimestampType, batches, patch,
@@ -18,7 +18,7 @@ use crate::config::LogConfig;
 use crate::descriptors::FileKind;
 use crate::error::{AppendError, StorageError};
 use crate::producer_state::Checked;
-use crate::segment::{RollQuestion, Segment, snapshot_path};
+use crate::segment::{RollQuestion, Segment};
 use crate::types::{Appended, Origin};
 
 /// Decompressed size of a control batch, which holds one small record.
@@ -258,11 +258,12 @@ impl<E: Env> Log<E> {
             state.names_synced = state.names;
         }
         state.active.write_indexes(context, true)?;
-        self.write_snapshot(state, base_offset)?;
         let segment = Arc::new(Segment::create(context, &self.0.folder, base_offset)?);
         state.names += 1;
         state.unsynced.push(Arc::clone(&state.active));
-        state.snapshot_position = 0;
+        // Written by the flush, after the sealed segment's index: a snapshot vouches for the index entries below it.
+        state.unsynced_snapshots.push((base_offset, state.producers.to_snapshot().into()));
+        (state.snapshot_offset, state.snapshot_position) = (base_offset, 0);
         state.active = Arc::clone(&segment);
         let mut segments = Vec::clone(&self.0.segments.load());
         segments.push(segment);
@@ -275,19 +276,6 @@ impl<E: Env> Log<E> {
             // The page cache keeps the records, but the recovery point should follow the sealed segments.
             self.0.wake_flusher(self);
         }
-        Ok(())
-    }
-
-    /// Writes the producers as of `offset`; durable with the next flush.
-    pub(super) fn write_snapshot(&self, state: &mut State<E>, offset: i64) -> Result<(), StorageError> {
-        let path = snapshot_path(&self.0.folder, offset);
-        let file = self.0.context.env.disk().open(&path, OpenMode::Truncate);
-        file.and_then(|file| file.write_all_at(&state.producers.to_snapshot(), 0))
-            .map_err(|error| self.0.context.write_failed(&path, "write", error))?;
-        state.names += 1;
-        state.unsynced_snapshots.push(offset);
-        state.snapshot_offset = offset;
-        state.snapshot_position = state.active.size();
         Ok(())
     }
 

@@ -27,7 +27,7 @@ struct Work<E: Env> {
     target: i64,
     active: Option<Arc<Segment<E>>>,
     sealed: Vec<Arc<Segment<E>>>,
-    snapshots: Vec<i64>,
+    snapshots: Vec<(i64, Arc<[u8]>)>,
     epochs: Option<String>,
     names: u64,
     names_dirty: bool,
@@ -61,8 +61,8 @@ impl<E: Env> Log<E> {
             segment.sync_log(context)?;
             segment.sync_indexes(context)?;
         }
-        for offset in &work.snapshots {
-            self.sync_snapshot(*offset)?;
+        for (offset, producers) in &work.snapshots {
+            self.write_snapshot(*offset, producers)?;
         }
         let mut names_dirty = work.names_dirty;
         if let Some(active) = &work.active {
@@ -99,7 +99,7 @@ impl<E: Env> Log<E> {
             snapshots: state.unsynced_snapshots.clone(),
             epochs: state.epochs_dirty.then(|| state.epochs.encode()),
             names: state.names,
-            names_dirty: state.names != state.names_synced,
+            names_dirty: state.names != state.names_synced || !state.unsynced_snapshots.is_empty(),
         }
     }
 
@@ -109,7 +109,8 @@ impl<E: Env> Log<E> {
         if work.epochs.as_ref().is_some_and(|written| *written == state.epochs.encode()) {
             state.epochs_dirty = false;
         }
-        state.unsynced_snapshots.retain(|offset| !work.snapshots.contains(offset));
+        let written = |offset| work.snapshots.iter().any(|(other, _)| *other == offset);
+        state.unsynced_snapshots.retain(|(offset, _)| !written(*offset));
         let synced = |segment: &Arc<Segment<E>>| work.sealed.iter().any(|other| Arc::ptr_eq(other, segment));
         state.unsynced.retain(|segment| !synced(segment));
         let mut published = self.0.published_mut();
@@ -125,14 +126,14 @@ impl<E: Env> Log<E> {
         flushed
     }
 
-    fn sync_snapshot(&self, offset: i64) -> Result<(), StorageError> {
+    /// Writes and syncs a snapshot; its name is synced with the others. A torn one is told by its CRC.
+    fn write_snapshot(&self, offset: i64, producers: &[u8]) -> Result<(), StorageError> {
         let context = &self.0.context;
         let path = snapshot_path(&self.0.folder, offset);
-        match context.env.disk().open(&path, OpenMode::ReadWrite) {
-            Ok(file) => file.sync().map_err(|error| context.health.fail(&path, "fsync", error))?,
-            // A snapshot only saves time; retention or truncation may have removed it.
-            Err(error) => tracing::debug!(path = %path.display(), %error, "snapshot not synced"),
-        }
+        let file = context.env.disk().open(&path, OpenMode::Truncate);
+        let file = file.and_then(|file| file.write_all_at(producers, 0).map(|()| file));
+        let file = file.map_err(|error| context.write_failed(&path, "write", error))?;
+        file.sync().map_err(|error| context.health.fail(&path, "fsync", error))?;
         Counters::add(&context.counters.fsyncs, 1);
         Ok(())
     }

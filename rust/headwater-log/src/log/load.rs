@@ -213,7 +213,9 @@ fn open_segments<E: Env>(
     let mut last_epoch = -1;
     for (index, base) in bases.iter().enumerate() {
         let next_base = bases.get(index + 1).copied();
-        let one = if next_base.is_some_and(|next| next <= recovery.recovery_point()) {
+        // A flush that went beyond the border has synced the indexes too; one that ended exactly there may have come
+        // before the roll that wrote them.
+        let one = if next_base.is_some_and(|next| next < recovery.recovery_point()) {
             recovery.open_sealed(*base, next_base, report)?
         } else {
             recovery.open_tail(*base, &mut last_epoch, report)?
@@ -229,7 +231,8 @@ fn open_segments<E: Env>(
             report.cut = cut.map(|(at, bytes)| Cut { at, bytes, segments: 0 });
             break;
         };
-        if cut.is_some() || (scanned && end_offset != next_base) {
+        let border_fits = end_offset == next_base || next_base <= recovery.recovery_point();
+        if cut.is_some() || (scanned && !border_fits) {
             // The tail of this segment is gone, so the later ones cannot be appended to it.
             let dropped = &bases[index + 1..];
             report.cut = Some(recovery.cut_with_later(&opened[index], cut, dropped));

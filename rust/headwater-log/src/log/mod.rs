@@ -81,8 +81,8 @@ struct State<E: Env> {
     epochs_dirty: bool,
     /// Sealed, but not yet on stable storage; oldest first.
     unsynced: Vec<Arc<Segment<E>>>,
-    /// Snapshots whose bytes are not yet on stable storage, by offset.
-    unsynced_snapshots: Vec<i64>,
+    /// Producers as of the borders of unsynced segments: offset and content of the snapshots to write.
+    unsynced_snapshots: Vec<(i64, Arc<[u8]>)>,
     /// Counts files created or removed; `names_synced` is its value at the last sync of the folder.
     names: u64,
     names_synced: u64,
@@ -357,7 +357,6 @@ impl<E: Env> Log<E> {
 }
 
 impl<E: Env> Inner<E> {
-    pub(crate) fn segments_for_trace(&self) -> Vec<Arc<Segment<E>>> { self.segments.load().to_vec() }
     fn state(&self) -> MutexGuard<'_, State<E>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -261,7 +261,7 @@ impl<E: Env> Log<E> {
         let context = &self.0.context;
         let segments = self.0.segments.load_full();
         state.unsynced.retain(|segment| segment.base_offset() < active.base_offset());
-        state.unsynced_snapshots.retain(|offset| *offset <= end);
+        state.unsynced_snapshots.retain(|(offset, _)| *offset <= end);
         state.snapshot_offset = self.remove_snapshots_above(end)?;
         state.snapshot_position = 0;
         state.active = active;
