@@ -28,6 +28,8 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import headwater
+import pyarrow as pa
+import pyarrow.compute as pc
 from server import Server
 
 LINGER_MS = 5
@@ -224,8 +226,6 @@ def consume_kafka_python(bootstrap: str, topic: str, partitions: int, count: int
 
 
 def reduce_columns(batches: Iterator[object]) -> int:
-    import pyarrow.compute as pc
-
     rows = 0
     for batch in batches:
         rows += batch.num_rows  # type: ignore[attr-defined]
@@ -240,8 +240,6 @@ def reduce_columns(batches: Iterator[object]) -> int:
 
 
 def scan_arrow(target: object, topic: str) -> int:
-    import pyarrow as pa
-
     return reduce_columns(iter(pa.RecordBatchReader.from_stream(headwater.scan(topic, target))))
 
 
