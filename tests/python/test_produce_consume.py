@@ -122,6 +122,27 @@ def test_serializers_are_plain_callables(target: Target, topic: str) -> None:
     assert records == {"k": {"n": 1}, "tombstone": None}
 
 
+def test_a_deserializer_that_raises_loses_nothing(target: Target, topic: str) -> None:
+    partition = headwater.TopicPartition(topic, 0)
+    with headwater.Producer(target) as producer:
+        producer.produce_many(topic, [f"{n}" for n in range(20)], partition=0)
+    is_broken = True
+
+    def read(value: bytes) -> int:
+        if is_broken and value == b"7":
+            raise KeyError(value)
+        return int(value)
+
+    settings = {"group": f"raises-{topic}", "auto_offset_reset": "earliest"}
+    with headwater.Consumer(target, topic, value_deserializer=read, **settings) as consumer:
+        with pytest.raises(KeyError):
+            consumer.poll(timeout=10)
+        assert consumer.position(partition) == 0
+        consumer.commit()
+        is_broken = False
+        assert [record.value for record in consumer.poll(timeout=10)] == list(range(20))
+
+
 def test_seek_position_and_offsets_by_time(target: Target, topic: str) -> None:
     partition = headwater.TopicPartition(topic, 0)
     with headwater.Producer(target) as producer:

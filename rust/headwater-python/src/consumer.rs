@@ -384,11 +384,21 @@ impl Consumer {
     ) -> PyResult<Vec<Py<Record>>> {
         let fetched = self.poll_fetched(py, PollLimits { records, bytes: BYTES_MAX }, timeout)?;
         let mut made = Vec::with_capacity(records.min(1024));
-        for partition in &fetched {
+        let decoded = fetched.iter().try_for_each(|partition| {
             let topic = self.topic_name(py, &partition.topic);
-            decode(py, partition, &topic, &self.with, &mut made)?;
+            decode(py, partition, &topic, &self.with, &mut made)
+        });
+        if decoded.is_err() {
+            self.rewind(py, &starts(&fetched))?;
         }
-        Ok(made)
+        decoded.map(|()| made)
+    }
+
+    /// Goes back to where a poll began whose records were not handed out: a later commit must not pass them.
+    pub(crate) fn rewind(&self, py: Python<'_>, starts: &HashMap<TopicPartition, i64>) -> PyResult<()> {
+        starts.iter().try_for_each(|(partition, offset)| {
+            self.inner.seek(partition, *offset).map_err(|error| error.into_py_err(py))
+        })
     }
 
     /// Waits for data of any partition. Changes of the assignment are told to the listener on the way; a poll that
@@ -450,10 +460,7 @@ impl Consumer {
     pub(crate) fn give_back(&self, py: Python<'_>) -> PyResult<()> {
         let unread = self.unread(py);
         self.state().buffered.clear();
-        for (partition, offset) in unread {
-            self.inner.seek(&partition, offset).map_err(|error| error.into_py_err(py))?;
-        }
-        Ok(())
+        self.rewind(py, &unread)
     }
 
     /// Positions by the records that were handed out.
@@ -482,6 +489,16 @@ impl Drop for Consumer {
             std::mem::forget(self.inner.clone());
         }
     }
+}
+
+/// The first offset of each partition of one poll; a partition may come in several pieces, in order.
+pub(crate) fn starts(fetched: &[FetchedPartition]) -> HashMap<TopicPartition, i64> {
+    let mut starts = HashMap::new();
+    for piece in fetched {
+        let partition = TopicPartition { topic: piece.topic.clone(), partition: piece.partition };
+        starts.entry(partition).or_insert(piece.start_offset);
+    }
+    starts
 }
 
 /// One topic or several.

@@ -1,7 +1,7 @@
 //! `scan`: a topic as a lazy Arrow stream, and the batches of `Consumer.poll_arrow`.
 
 use crate::capsule;
-use crate::consumer::Consumer;
+use crate::consumer::{Consumer, starts};
 use crate::errors::{Class, IntoPyErr, misuse};
 use crate::runtime::Birthplace;
 use crate::sources::{self, bound, python_interrupt};
@@ -195,7 +195,11 @@ pub(crate) fn poll_arrow(
     let limits = PollLimits { records: max_records, bytes: POLL_BYTES };
     let fetched = consumer.poll_fetched(py, limits, seconds(py, timeout)?)?;
     let limits = BatchLimits { rows: max_records, ..BatchLimits::default() };
+    let starts = starts(&fetched);
     let decoded = without_gil(py, || decode_fetched(&projection, limits, fetched));
+    if decoded.is_err() {
+        consumer.rewind(py, &starts)?;
+    }
     let batches = decoded.map_err(|error| headwater_arrow::ScanError::from(error).into_py_err(py))?;
     Ok(ArrowBatch { schema: projection.schema().clone(), batches })
 }
