@@ -129,8 +129,8 @@ impl Shared {
         self.changed.notify_waiters();
     }
 
-    fn tell(&self, kind: RebalanceKind, partitions: &BTreeSet<TopicPartition>) -> oneshot::Receiver<()> {
-        let dealt_with = self.state().tell(kind, partitions);
+    fn revoke(&self, partitions: &BTreeSet<TopicPartition>) -> oneshot::Receiver<()> {
+        let dealt_with = self.state().revoke(partitions);
         self.changed.notify_waiters();
         dealt_with
     }

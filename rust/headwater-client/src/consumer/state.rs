@@ -75,6 +75,8 @@ pub(super) struct PartitionState {
     pub(super) committable: Option<i64>,
     pub(super) fetch_offset: i64,
     pub(super) paused: bool,
+    /// About to be given up: nothing more is handed out, or it would be handed out again by the next owner.
+    pub(super) revoking: bool,
     pub(super) answers: VecDeque<Answer>,
     pub(super) queued_bytes: usize,
     /// A lookup of the position is under way.
@@ -96,6 +98,7 @@ impl PartitionState {
             committable: None,
             fetch_offset,
             paused: false,
+            revoking: false,
             answers: VecDeque::new(),
             queued_bytes: 0,
             resolving: false,
@@ -124,6 +127,11 @@ impl PartitionState {
     pub(super) fn found(&mut self, offset: i64) {
         self.go_to(Position::At(offset));
         self.committable = Some(offset);
+    }
+
+    /// Whether records are to be fetched and handed out.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.paused && !self.revoking
     }
 
     pub(super) fn offset(&self) -> Option<i64> {
@@ -201,6 +209,16 @@ impl State {
         dealt_with
     }
 
+    /// Stops handing out records of these partitions and tells that they will be given up.
+    pub(super) fn revoke(&mut self, partitions: &BTreeSet<TopicPartition>) -> oneshot::Receiver<()> {
+        for name in partitions {
+            if let Some(partition) = self.partitions.get_mut(name) {
+                partition.revoking = true;
+            }
+        }
+        self.tell(RebalanceKind::Revoked, partitions)
+    }
+
     pub(super) fn fail(&mut self, error: ClientError) {
         if self.errors.len() < ERRORS_MAX {
             self.errors.push_back(error);
@@ -259,7 +277,7 @@ impl State {
         for step in 0..count {
             let place = (first + step) % count;
             let Some((name, partition)) = self.partitions.iter_mut().nth(place) else { break };
-            if partition.paused || partition.answers.is_empty() {
+            if !partition.is_wanted() || partition.answers.is_empty() {
                 continue;
             }
             match partition.take(name, &mut left, check_crcs) {

@@ -1,11 +1,15 @@
-//! Cutting answers and walking records, without a broker: bounds, gaps, markers, aborted transactions, damage.
+//! Cutting answers, walking and handing out records, without a broker: bounds, gaps, markers, aborted transactions,
+//! damage, partitions that are about to be given up.
 
 use super::buffer::{Allowance, Answer, Marks};
 use super::fetched::{AbortedTransaction, FetchedPartition};
+use super::state::{Position, State};
+use super::{PollLimits, RebalanceKind};
 use crate::error::ClientError;
 use bytes::Bytes;
 use headwater_record::control::ControlType;
 use headwater_record::{BatchBuilder, Compression, TopicPartition};
+use std::collections::BTreeSet;
 
 /// A batch of records whose values are their offsets.
 fn batch(codec: Compression, base: i64, count: i64, producer: Option<i64>) -> Vec<u8> {
@@ -122,4 +126,35 @@ fn damage_is_named_and_never_handed_out() {
     assert_eq!(offsets(&cut.fetched.unwrap()), [0, 1, 2]);
     let error = answer.cut(&name, 3, allowance, true).err().unwrap();
     assert!(matches!(error, ClientError::CorruptBatch { offset: 3, .. }), "{error}");
+}
+
+/// The group task commits and removes a partition some time after the polling thread has heard of its revocation. What a
+/// poll in between hands out would be handed out again by the next owner.
+#[test]
+fn a_partition_about_to_be_given_up_hands_out_nothing_more() {
+    let names = ["kept", "moving"].map(|topic| TopicPartition::new(topic, 0));
+    let mut state = State::default();
+    state.assign(&names.iter().cloned().collect(), Position::At(0));
+    for partition in state.partitions.values_mut() {
+        partition.push(answer(batch(Compression::None, 0, 9, None), None), 9);
+    }
+    let few = PollLimits { records: 6, bytes: usize::MAX };
+    let first = state.take(few, true).unwrap().unwrap();
+    assert_eq!(first.partitions.iter().map(|piece| offsets(piece).len()).sum::<usize>(), 6);
+
+    let moving = BTreeSet::from([names[1].clone()]);
+    let mut dealt_with = state.revoke(&moving);
+    let told = state.take(few, true).unwrap().unwrap();
+    assert_eq!(
+        (told.events[0].kind, told.events[0].partitions.as_slice()),
+        (RebalanceKind::Revoked, &names[1..])
+    );
+    state.acknowledge();
+    dealt_with.try_recv().unwrap();
+    let position = state.partitions[&names[1]].offset();
+    while let Some(polled) = state.take(few, true).unwrap() {
+        assert!(polled.partitions.iter().all(|piece| *piece.topic == *names[0].topic));
+    }
+    assert_eq!(state.partitions[&names[1]].offset(), position, "what is committed is what was handed out");
+    assert_eq!(state.partitions[&names[0]].offset(), Some(9));
 }

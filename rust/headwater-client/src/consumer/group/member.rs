@@ -233,7 +233,7 @@ impl Member {
         if partitions.is_empty() {
             return;
         }
-        let dealt_with = self.shared.tell(RebalanceKind::Revoked, partitions);
+        let dealt_with = self.shared.revoke(partitions);
         self.wait_with_heartbeats(dealt_with).await;
         if self.shared.config.auto_commit() {
             self.commit(false).await;
