@@ -25,8 +25,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[headwater.Broker]:
     data: Path = tmp_path_factory.mktemp("broker") / "data"
-    # The default delay of a group's first rebalance: both members of a group of two are in before either reads.
-    with headwater.Broker(data) as broker:
+    # Groups form at once, so that their members rebalance while they read.
+    with headwater.Broker(data, config={"group.initial.rebalance.delay.ms": 0}) as broker:
         yield broker
 
 

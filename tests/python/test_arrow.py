@@ -78,6 +78,25 @@ def test_ranges_partitions_and_columns(target: Target, filled: str) -> None:
     assert len(offsets(end=moment)) == 2_995
 
 
+def test_partitions_come_in_the_order_asked_for(broker: headwater.Broker, target: Target) -> None:
+    """Over the network the next partition is fetched while one is read; empty ones and short ranges lie in between."""
+    counts = [300, 0, 1, 5_000, 0, 17, 2_000, 0]
+    topic = "many-partitions-" + ("memory" if isinstance(target, headwater.Broker) else "tcp")
+    headwater.Admin(broker).create_topic(topic, partitions=len(counts))
+    with headwater.Producer(broker, batch_size=2_000) as producer:
+        for partition, count in enumerate(counts):
+            producer.produce_many(topic, [f"{partition}:{n}" for n in range(count)], partition=partition)
+    for order in (list(range(8)), list(reversed(range(8))), [6, 3, 5]):
+        expected = [f"{p}:{n}".encode() for p in order for n in range(counts[p])]
+        scanned = pa.table(headwater.scan(topic, target, partitions=order, columns=["value"], batch_size=999))
+        assert scanned["value"].to_pylist() == expected
+        bounds = {"start": {p: 3 for p in order}, "end": {p: 1_234 for p in order}}
+        ranged = pa.table(headwater.scan(topic, target, partitions=order, columns=["value"], **bounds))
+        assert ranged["value"].to_pylist() == [
+            f"{p}:{n}".encode() for p in order for n in range(3, min(counts[p], 1_234))
+        ]
+
+
 def test_batches_are_bounded(broker: headwater.Broker, filled: str) -> None:
     reader = pa.RecordBatchReader.from_stream(headwater.scan(filled, broker, batch_size=100))
     sizes = [batch.num_rows for batch in reader]

@@ -31,6 +31,9 @@ impl PartitionScan {
     pub fn begin(mut source: Box<dyn PartitionSource>, plan: &ScanPlan) -> Result<PartitionScan, ScanError> {
         let (topic, partition) = (source.topic().clone(), source.partition());
         let range = plan.range(&mut *source).map_err(|error| ScanError::source(&topic, partition, error))?;
+        if !range.is_empty() {
+            source.announce(range.clone());
+        }
         let decoder = Decoder::new(plan.projection.clone(), plan.limits);
         Ok(PartitionScan {
             source,

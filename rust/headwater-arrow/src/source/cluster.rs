@@ -1,8 +1,15 @@
 //! A topic of any cluster, through the native consumer: partitions are read one after the other over one set
 //! of connections, from the consumer's fetch buffers.
+//!
+//! ```text
+//!  announced   p0  p1  p2  p3  …      in the order of reading
+//!              ▲   ▲
+//!         read ┘   └ fetched ahead, handed out when its turn comes
+//! ```
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use headwater_client::{ClientError, Consumer, FetchedPartition, PollLimits};
@@ -15,6 +22,8 @@ use crate::{Interrupt, SourceError};
 
 /// How long a wait for the cluster lasts before the interrupt is asked again.
 const WAIT_SLICE: Duration = Duration::from_millis(100);
+/// Partitions that the consumer fetches at a time: the one that is read and those that come next.
+const FETCHED_AT_ONCE: usize = 2;
 
 /// Makes sources of a topic's partitions that share one consumer.
 ///
@@ -29,6 +38,8 @@ struct Shared {
     consumer: Consumer,
     runtime: Handle,
     reading: Mutex<Option<Reading>>,
+    // What will be read, in this order; what has been read is still in it.
+    announced: std::sync::Mutex<Vec<(TopicPartition, Range<i64>)>>,
 }
 
 /// What the consumer is reading.
@@ -45,7 +56,8 @@ struct Reading {
 impl ClusterSources {
     /// Reads through `consumer`, whose tasks run on `runtime`.
     pub fn new(consumer: Consumer, runtime: Handle) -> ClusterSources {
-        ClusterSources { shared: Arc::new(Shared { consumer, runtime, reading: Mutex::new(None) }) }
+        let (reading, announced) = (Mutex::default(), std::sync::Mutex::default());
+        ClusterSources { shared: Arc::new(Shared { consumer, runtime, reading, announced }) }
     }
 
     /// The partitions of `topic`, by number; `None` if the cluster has no such topic. Blocking.
@@ -100,28 +112,49 @@ impl Shared {
         }
     }
 
-    /// Makes the consumer read `partition` from `offset`, and nothing else.
+    /// Makes the consumer read `partition` from `offset`, and fetch ahead what comes after it.
     async fn aim(&self, partition: &TopicPartition, offset: i64) -> Result<(), ClientError> {
         let mut reading = self.reading.lock().await;
         match &*reading {
             Some(current) if current.partition == *partition && current.next == offset => return Ok(()),
-            Some(current) if current.partition == *partition => {}
-            _ => self.consumer.assign(std::slice::from_ref(partition))?,
+            Some(current) if current.partition == *partition => self.consumer.seek(partition, offset)?,
+            _ => self.turn_to(partition, offset)?,
         }
-        self.consumer.seek(partition, offset)?;
         let pieces = VecDeque::new();
         *reading = Some(Reading { partition: partition.clone(), next: offset, pieces, position: offset });
         Ok(())
     }
 
+    /// Gives the consumer the partition and its successors; those it has fetched from already keep what they have.
+    fn turn_to(&self, partition: &TopicPartition, offset: i64) -> Result<(), ClientError> {
+        let wanted = self.from(partition, offset);
+        let names: Vec<TopicPartition> = wanted.iter().map(|(name, _)| name.clone()).collect();
+        self.consumer.assign(&names)?;
+        for (name, range) in wanted {
+            if self.consumer.known_position(&name) != Some(range.start) {
+                self.consumer.seek_within(&name, range)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The partition, from `offset` on, and those announced after it.
+    fn from(&self, partition: &TopicPartition, offset: i64) -> Vec<(TopicPartition, Range<i64>)> {
+        let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = announced.iter().position(|(name, range)| name == partition && range.contains(&offset));
+        let Some(place) = place else { return vec![(partition.clone(), offset..i64::MAX)] };
+        let mut wanted: Vec<_> = announced[place..].iter().take(FETCHED_AT_ONCE).cloned().collect();
+        wanted[0].1.start = offset;
+        wanted
+    }
+
     /// Polls once and keeps what came.
     async fn fetch(&self, bytes_max: usize) -> Result<(), ClientError> {
-        let polled =
-            self.consumer.poll(PollLimits { records: usize::MAX, bytes: bytes_max }, WAIT_SLICE).await?;
-        if let Some(reading) = &mut *self.reading.lock().await {
-            let TopicPartition { topic, partition } = &reading.partition;
-            let is_ours = |piece: &FetchedPartition| piece.partition == *partition && piece.topic == *topic;
-            reading.pieces.extend(polled.partitions.into_iter().filter(is_ours));
+        let limits = PollLimits { records: usize::MAX, bytes: bytes_max };
+        let mut reading = self.reading.lock().await;
+        if let Some(reading) = &mut *reading {
+            let polled = self.consumer.poll_partition(&reading.partition, limits, WAIT_SLICE).await?;
+            reading.pieces.extend(polled.partitions);
             reading.position = self.consumer.position(&reading.partition).await?;
         }
         Ok(())
@@ -184,6 +217,11 @@ impl PartitionSource for ClusterSource {
         let wanted = HashMap::from([(self.partition.clone(), timestamp)]);
         let mut found = self.shared.wait(interrupt, self.shared.consumer.offsets_for_times(&wanted))?;
         Ok(found.remove(&self.partition).flatten().map(|found| found.offset))
+    }
+
+    fn announce(&mut self, range: Range<i64>) {
+        let mut announced = self.shared.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        announced.push((self.partition.clone(), range));
     }
 
     fn read(

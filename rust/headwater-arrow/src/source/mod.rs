@@ -5,6 +5,7 @@ mod log;
 mod memory;
 mod read_only;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -102,6 +103,11 @@ pub trait PartitionSource: Send {
         timestamp: i64,
         interrupt: &dyn Interrupt,
     ) -> Result<Option<i64>, SourceError>;
+
+    /// Says that `range` will be read, from its start on and after whatever was announced before: a source may read ahead.
+    fn announce(&mut self, range: Range<i64>) {
+        let _ = range;
+    }
 
     /// Batches from the one that holds `offset` on, or from the next one after a gap: about `bytes_max`, but at
     /// least one whole batch. Only asked for offsets below the end that [`PartitionSource::bounds`] told.

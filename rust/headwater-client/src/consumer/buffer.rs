@@ -1,5 +1,6 @@
 //! One fetch answer of one partition, handed out piece by piece.
 
+use super::PollLimits;
 use super::fetched::{AbortFilter, AbortedTransaction, Decoded, FetchedPartition, count_between};
 use crate::error::ClientError;
 use bytes::Bytes;
@@ -34,6 +35,13 @@ pub(super) struct Marks {
 pub(super) struct Allowance {
     pub(super) records: usize,
     pub(super) bytes: usize,
+}
+
+impl Allowance {
+    /// What one poll may hand out, and at least something.
+    pub(super) fn of(limits: PollLimits) -> Self {
+        Self { records: limits.records.max(1), bytes: limits.bytes.max(1) }
+    }
 }
 
 impl Answer {

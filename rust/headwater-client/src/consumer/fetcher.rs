@@ -234,7 +234,7 @@ impl Fetcher {
         let mut left_out: HashMap<i32, ()> = HashMap::new();
         let mut stale = false;
         for (name, partition) in &mut state.partitions {
-            if !partition.is_wanted() || partition.offset().is_none() {
+            if !partition.is_fetched() {
                 continue;
             }
             if let Some(at) = partition.not_before.filter(|at| *at > now) {

@@ -31,6 +31,7 @@ use headwater_protocol::ErrorCode;
 use headwater_record::TopicPartition;
 use state::{Pattern, Position, State, Subscription};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
@@ -372,12 +373,12 @@ impl Consumer {
     pub fn try_poll(&self, limits: PollLimits) -> Result<Polled, ClientError> {
         self.open()?;
         self.shared().state().begin_poll(self.client().runtime().now());
-        Ok(self.take(limits)?.unwrap_or_default())
+        Ok(self.take(limits, None)?.unwrap_or_default())
     }
 
-    fn take(&self, limits: PollLimits) -> Result<Option<Polled>, ClientError> {
+    fn take(&self, limits: PollLimits, only: Option<&TopicPartition>) -> Result<Option<Polled>, ClientError> {
         let shared = self.shared();
-        let taken = shared.state().take(limits, shared.config.check_crcs);
+        let taken = shared.state().take(limits, only, shared.config.check_crcs);
         if matches!(&taken, Ok(Some(polled)) if !polled.partitions.is_empty()) {
             shared.wake_fetcher.notify_one();
         }
@@ -386,6 +387,25 @@ impl Consumer {
 
     /// Waits at most `timeout` for records or events. Empty after the timeout.
     pub async fn poll(&self, limits: PollLimits, timeout: Duration) -> Result<Polled, ClientError> {
+        self.poll_for(limits, None, timeout).await
+    }
+
+    /// As [`poll`](Self::poll), but hands out records of this partition alone; what was fetched of the others waits.
+    pub async fn poll_partition(
+        &self,
+        partition: &TopicPartition,
+        limits: PollLimits,
+        timeout: Duration,
+    ) -> Result<Polled, ClientError> {
+        self.poll_for(limits, Some(partition), timeout).await
+    }
+
+    async fn poll_for(
+        &self,
+        limits: PollLimits,
+        only: Option<&TopicPartition>,
+        timeout: Duration,
+    ) -> Result<Polled, ClientError> {
         self.open()?;
         let shared = self.shared();
         {
@@ -399,7 +419,7 @@ impl Consumer {
                 let changed = shared.changed.notified();
                 tokio::pin!(changed);
                 changed.as_mut().enable();
-                if let Some(polled) = self.take(limits)? {
+                if let Some(polled) = self.take(limits, only)? {
                     return Ok(polled);
                 }
                 changed.await;
@@ -455,11 +475,19 @@ impl Consumer {
 
     /// Goes on from `offset`.
     pub fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<(), ClientError> {
+        self.seek_within(partition, offset..i64::MAX)
+    }
+
+    /// Goes on from the start of `range` and fetches no batch that begins at its end or later. Records behind the end may
+    /// still be handed out, since batches come whole.
+    pub fn seek_within(&self, partition: &TopicPartition, range: Range<i64>) -> Result<(), ClientError> {
+        let offset = range.start;
         if offset < 0 {
             return Err(ClientError::Misuse(format!("cannot seek to the negative offset {offset}")));
         }
         self.on(partition, |state| {
             state.go_to(Position::At(offset));
+            state.fetch_end = Some(range.end);
             state.committable = Some(offset);
         })?;
         self.shared().wake_fetcher.notify_one();

@@ -74,6 +74,8 @@ pub(super) struct PartitionState {
     pub(super) position: Position,
     pub(super) committable: Option<i64>,
     pub(super) fetch_offset: i64,
+    /// Nothing that begins here or later is fetched.
+    pub(super) fetch_end: Option<i64>,
     pub(super) paused: bool,
     /// About to be given up: nothing more is handed out, or it would be handed out again by the next owner.
     pub(super) revoking: bool,
@@ -97,6 +99,7 @@ impl PartitionState {
             position,
             committable: None,
             fetch_offset,
+            fetch_end: None,
             paused: false,
             revoking: false,
             answers: VecDeque::new(),
@@ -116,6 +119,7 @@ impl PartitionState {
         if let Position::At(offset) = position {
             self.fetch_offset = offset;
         }
+        self.fetch_end = None;
         self.answers.clear();
         self.queued_bytes = 0;
         self.resolving = false;
@@ -129,9 +133,16 @@ impl PartitionState {
         self.committable = Some(offset);
     }
 
-    /// Whether records are to be fetched and handed out.
+    /// Whether records are to be handed out.
     pub(super) fn is_wanted(&self) -> bool {
         !self.paused && !self.revoking
+    }
+
+    /// Whether more is to be fetched, as far as the partition itself is concerned.
+    pub(super) fn is_fetched(&self) -> bool {
+        self.is_wanted()
+            && self.offset().is_some()
+            && self.fetch_end.is_none_or(|end| self.fetch_offset < end)
     }
 
     pub(super) fn offset(&self) -> Option<i64> {
@@ -247,10 +258,12 @@ impl State {
         if self.polling > 0 { None } else { Some(self.last_poll? + interval) }
     }
 
-    /// Takes what is there: events alone, or an error, or records. `Ok(None)` if there is nothing.
+    /// Takes what is there: events alone, or an error, or records (of all partitions, or of one). `Ok(None)` if there is
+    /// nothing.
     pub(super) fn take(
         &mut self,
         limits: PollLimits,
+        only: Option<&TopicPartition>,
         check_crcs: bool,
     ) -> Result<Option<Polled>, ClientError> {
         if !self.events.is_empty() {
@@ -261,8 +274,24 @@ impl State {
         if let Some(error) = self.errors.pop_front() {
             return Err(error);
         }
-        let partitions = self.take_records(limits, check_crcs)?;
+        let partitions = match only {
+            Some(name) => self.take_records_of(name, limits, check_crcs)?,
+            None => self.take_records(limits, check_crcs)?,
+        };
         Ok((!partitions.is_empty()).then_some(Polled { partitions, events: Vec::new() }))
+    }
+
+    fn take_records_of(
+        &mut self,
+        name: &TopicPartition,
+        limits: PollLimits,
+        check_crcs: bool,
+    ) -> Result<Vec<FetchedPartition>, ClientError> {
+        let mut left = Allowance::of(limits);
+        match self.partitions.get_mut(name).filter(|partition| partition.is_wanted()) {
+            Some(partition) => partition.take(name, &mut left, check_crcs),
+            None => Ok(Vec::new()),
+        }
     }
 
     fn take_records(
@@ -270,7 +299,7 @@ impl State {
         limits: PollLimits,
         check_crcs: bool,
     ) -> Result<Vec<FetchedPartition>, ClientError> {
-        let mut left = Allowance { records: limits.records.max(1), bytes: limits.bytes.max(1) };
+        let mut left = Allowance::of(limits);
         let mut taken = Vec::new();
         let count = self.partitions.len();
         let first = if count == 0 { 0 } else { self.turn % count };

@@ -139,12 +139,12 @@ fn a_partition_about_to_be_given_up_hands_out_nothing_more() {
         partition.push(answer(batch(Compression::None, 0, 9, None), None), 9);
     }
     let few = PollLimits { records: 6, bytes: usize::MAX };
-    let first = state.take(few, true).unwrap().unwrap();
+    let first = state.take(few, None, true).unwrap().unwrap();
     assert_eq!(first.partitions.iter().map(|piece| offsets(piece).len()).sum::<usize>(), 6);
 
     let moving = BTreeSet::from([names[1].clone()]);
     let mut dealt_with = state.revoke(&moving);
-    let told = state.take(few, true).unwrap().unwrap();
+    let told = state.take(few, None, true).unwrap().unwrap();
     assert_eq!(
         (told.events[0].kind, told.events[0].partitions.as_slice()),
         (RebalanceKind::Revoked, &names[1..])
@@ -152,9 +152,33 @@ fn a_partition_about_to_be_given_up_hands_out_nothing_more() {
     state.acknowledge();
     dealt_with.try_recv().unwrap();
     let position = state.partitions[&names[1]].offset();
-    while let Some(polled) = state.take(few, true).unwrap() {
+    while let Some(polled) = state.take(few, None, true).unwrap() {
         assert!(polled.partitions.iter().all(|piece| *piece.topic == *names[0].topic));
     }
     assert_eq!(state.partitions[&names[1]].offset(), position, "what is committed is what was handed out");
     assert_eq!(state.partitions[&names[0]].offset(), Some(9));
+}
+
+#[test]
+fn one_partition_is_taken_alone_and_fetched_up_to_its_end() {
+    let names = ["read", "ahead"].map(|topic| TopicPartition::new(topic, 0));
+    let mut state = State::default();
+    state.assign(&names.iter().cloned().collect(), Position::Unknown);
+    for partition in state.partitions.values_mut() {
+        assert!(!partition.is_fetched(), "no position yet");
+        partition.go_to(Position::At(0));
+        partition.fetch_end = Some(5);
+        assert!(partition.is_fetched());
+        partition.push(answer(batch(Compression::None, 0, 9, None), None), 9);
+        assert!(!partition.is_fetched(), "the end was passed");
+    }
+    let all = PollLimits { records: usize::MAX, bytes: usize::MAX };
+    let taken = state.take(all, Some(&names[0]), true).unwrap().unwrap();
+    assert_eq!(taken.partitions.iter().map(|piece| &*piece.topic).collect::<Vec<_>>(), ["read"]);
+    assert!(state.take(all, Some(&names[0]), true).unwrap().is_none());
+    assert_eq!(state.partitions[&names[1]].offset(), Some(0), "what was fetched ahead waits");
+    assert_eq!(offsets(&state.take(all, None, true).unwrap().unwrap().partitions[0]).len(), 9);
+    let ahead = state.partitions.get_mut(&names[1]).unwrap();
+    ahead.go_to(Position::At(7));
+    assert!(ahead.is_fetched(), "a seek forgets the end");
 }
