@@ -131,9 +131,9 @@ impl AsciiChart {
 
 impl fmt::Display for AsciiChart {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|(name, histogram)| {
-            writeln!(formatter, "{name}: {}", histogram.percentile_stats())
-        })
+        self.0
+            .iter()
+            .try_for_each(|(name, histogram)| writeln!(formatter, "{name}: {}", histogram.percentile_stats()))
     }
 }
 

@@ -17,13 +17,14 @@ type Law<D> = fn(&D, &Path);
 /// # Panics
 /// If a law is broken, saying which.
 pub fn check_disk<D: Disk>(disk: &D, root: &Path) {
-    let laws: [(&str, Law<D>); 10] = [
+    let laws: [(&str, Law<D>); 11] = [
         ("open-modes", open_modes),
         ("reading", reading),
         ("writing", writing),
         ("lengths", lengths),
         ("renaming-files", renaming_files),
         ("renaming-directories", renaming_directories),
+        ("exchanging", exchanging),
         ("removing", removing),
         ("listing", listing),
         ("locking", locking),
@@ -138,6 +139,26 @@ pub fn renaming_files<D: Disk>(disk: &D, root: &Path) {
         ErrorKind::NotFound,
         "no such directory",
     );
+}
+
+/// Two names are exchanged in one step, or nothing happens.
+pub fn exchanging<D: Disk>(disk: &D, root: &Path) {
+    let (file, directory) = (root.join("file"), root.join("directory"));
+    drop(write(disk, &file, b"content"));
+    good(disk.create_dir_all(&directory), "create");
+    drop(write(disk, &directory.join("inside"), b"inside"));
+    assert!(disk.exchange(&file, &root.join("missing")).is_err(), "both names must exist");
+    match disk.exchange(&file, &directory) {
+        Ok(()) => {
+            assert_eq!(content(&open(disk, &directory)), b"content", "each has the other's name");
+            assert_eq!(content(&open(disk, &file.join("inside"))), b"inside", "with all below it");
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+            assert_eq!(content(&open(disk, &file)), b"content", "nothing has happened");
+            assert_eq!(content(&open(disk, &directory.join("inside"))), b"inside", "nothing has happened");
+        }
+    }
 }
 
 /// Directories are renamed with all below them, and replace only empty ones.

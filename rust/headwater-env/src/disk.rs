@@ -58,6 +58,12 @@ pub trait Disk: Clone + Send + Sync + 'static {
     /// Gives a file or directory another name, replacing a file (or an empty directory) of that name atomically.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Exchanges the names of two files or directories in one step.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Unsupported`] where the disk cannot; nothing has happened then, nor after any other error.
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()>;
+
     /// Removes the name of a file. Open files of it stay usable.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
 

@@ -1,20 +1,17 @@
 //! Puts a finished export in the place of an older one, so that a kill at any moment leaves one of the two.
 //!
-//! Linux and macOS exchange two names in one step. Where the file system cannot, there are two renames, and
-//! [`recover`] brings the old export back if a run was killed between them.
+//! Most disks exchange two names in one step. Where one cannot, there are two renames, and [`recover`] brings the old
+//! export back if a run was killed between them.
 
-use std::any::TypeId;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use headwater_env::real::RealDisk;
 use headwater_env::{Disk, crashsafe};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 /// Exchanges `staging` and `target`, durably, and removes what was the target.
 pub(super) fn replace<D: Disk>(disk: &D, staging: &Path, target: &Path) -> io::Result<()> {
-    let old = if exchange::<D>(staging, target) {
+    let old = if disk.exchange(staging, target).is_ok() {
         staging.to_owned()
     } else {
         let aside = aside(target);
@@ -41,13 +38,6 @@ pub(super) fn recover<D: Disk>(disk: &D, target: &Path) -> io::Result<()> {
         true => crashsafe::remove_dir_durably(disk, &aside),
         false => crashsafe::rename(disk, &aside, target),
     }
-}
-
-/// Whether the two names could be exchanged in one step; nothing has happened otherwise.
-fn exchange<D: Disk>(one: &Path, other: &Path) -> bool {
-    // A simulated disk has no names that the operating system knows.
-    TypeId::of::<D>() == TypeId::of::<RealDisk>()
-        && renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).is_ok()
 }
 
 fn aside(target: &Path) -> PathBuf {

@@ -158,6 +158,11 @@ impl Disk for SimDisk {
         self.world()?.rename(from, to)
     }
 
+    /// Never, so that what callers do instead is what the power is cut in.
+    fn exchange(&self, _one: &Path, _other: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.world()?.remove_file(path)
     }
