@@ -12,182 +12,38 @@ mod buffer;
 mod fetched;
 mod fetcher;
 mod group;
+mod polled;
+mod queries;
 mod session;
+mod shared;
 mod state;
 
 pub use fetched::{AbortedTransaction, DECOMPRESSED_BYTES_MAX, FetchedPartition, RecordCursor};
 pub(crate) use group::assignment_of;
+pub use polled::{PollLimits, Polled, RebalanceEvent, RebalanceKind};
 
 use crate::client::Client;
 use crate::config::ConsumerConfig;
 use crate::error::ClientError;
-use crate::metadata::{PartitionMetadata, Scope};
+use crate::metadata::Scope;
 use crate::net::Bootstrap;
-use crate::offsets::{self, Committer, OffsetAndMetadata, OffsetAndTimestamp};
+use crate::offsets::{self, OffsetAndMetadata};
 use crate::runtime::Runtime;
 use fetcher::Fetcher;
 use group::Member;
-use headwater_protocol::ErrorCode;
 use headwater_record::TopicPartition;
-use state::{Pattern, Position, State, Subscription};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use shared::Shared;
+use state::{Pattern, Position, Subscription};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
-
-/// How much one poll may hand out.
-#[derive(Debug, Clone, Copy)]
-pub struct PollLimits {
-    /// Records, over all partitions.
-    pub records: usize,
-    /// Bytes of batches, over all partitions; the first batch is handed out even if larger.
-    pub bytes: usize,
-}
-
-impl PollLimits {
-    /// As many records as `max.poll.records` says, of any size.
-    pub fn of(config: &ConsumerConfig) -> Self {
-        Self { records: config.max_poll_records, bytes: usize::MAX }
-    }
-
-    /// No bound but these bytes: for readers that take whole batches.
-    pub fn bytes(bytes: usize) -> Self {
-        Self { records: usize::MAX, bytes }
-    }
-}
-
-/// What one poll found: events, or records, never both.
-#[derive(Debug, Default)]
-pub struct Polled {
-    /// Records; a partition may come more than once, in order.
-    pub partitions: Vec<FetchedPartition>,
-    /// Changes of the assignment, oldest first. A rebalance goes on when they have been dealt with, which the next poll, or
-    /// [`Consumer::acknowledge`], says for all.
-    pub events: Vec<RebalanceEvent>,
-}
-
-impl Polled {
-    /// Whether there is nothing.
-    pub fn is_empty(&self) -> bool {
-        self.partitions.is_empty() && self.events.is_empty()
-    }
-}
-
-/// What happened to the assignment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RebalanceKind {
-    /// These partitions were added.
-    Assigned,
-    /// These partitions are about to be given up; committing them still works.
-    Revoked,
-    /// These partitions are gone already, perhaps owned by another member; committing them fails.
-    Lost,
-}
-
-/// A change of the assignment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RebalanceEvent {
-    /// What happened.
-    pub kind: RebalanceKind,
-    /// To which partitions, sorted; may be empty.
-    pub partitions: Vec<TopicPartition>,
-}
 
 /// Receives the outcome of a commit in the background.
 pub type CommitDone =
     Box<dyn FnOnce(Result<BTreeMap<TopicPartition, OffsetAndMetadata>, ClientError>) + Send>;
-
-/// What the tasks of one consumer share.
-struct Shared {
-    client: Client,
-    config: ConsumerConfig,
-    state: Mutex<State>,
-    membership: Mutex<Option<Committer>>,
-    /// Something happened that a waiting call may look for.
-    changed: Notify,
-    wake_fetcher: Notify,
-    wake_member: Notify,
-    /// Leave in order: commit, say goodbye.
-    leaving: CancellationToken,
-    left: CancellationToken,
-    closing: CancellationToken,
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Every change leaves the state whole, so a panic elsewhere does not spoil it.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn membership(&self) -> Option<Committer> {
-        self.membership.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set_membership(&self, membership: Option<Committer>) {
-        *self.membership.lock().unwrap_or_else(PoisonError::into_inner) = membership;
-        self.changed.notify_waiters();
-    }
-
-    fn revoke(&self, partitions: &BTreeSet<TopicPartition>) -> oneshot::Receiver<()> {
-        let dealt_with = self.state().revoke(partitions);
-        self.changed.notify_waiters();
-        dealt_with
-    }
-
-    fn api_timeout(&self) -> Duration {
-        Duration::from_millis(self.config.default_api_timeout_ms)
-    }
-
-    fn auto_commit_interval(&self) -> Duration {
-        Duration::from_millis(self.config.auto_commit_interval_ms.max(1))
-    }
-
-    fn group(&self) -> Result<&str, ClientError> {
-        self.config.group_id.as_deref().ok_or_else(|| ClientError::Misuse("commits need a group.id".into()))
-    }
-
-    /// Brings the topics of a pattern up to date. True if they changed.
-    fn match_pattern(&self) -> bool {
-        let image = self.client.metadata();
-        let mut state = self.state();
-        let Subscription::Pattern(pattern) = &mut state.subscription else { return false };
-        let usable = image.topics.iter().filter_map(|(name, topic)| Some((name, topic.as_ref().ok()?)));
-        let matching: BTreeSet<Arc<str>> = usable
-            .filter(|(name, topic)| {
-                !(topic.internal && self.config.exclude_internal_topics) && pattern.regex.is_match(name)
-            })
-            .map(|(name, _)| Arc::clone(name))
-            .collect();
-        let changed = matching != pattern.matching;
-        pattern.matching = matching;
-        changed
-    }
-
-    /// Commits positions of the assigned partitions and gives them back.
-    async fn commit_positions(
-        &self,
-        all: bool,
-    ) -> Result<BTreeMap<TopicPartition, OffsetAndMetadata>, ClientError> {
-        let offsets: BTreeMap<TopicPartition, OffsetAndMetadata> = {
-            let state = self.state();
-            let position = |partition: &state::PartitionState| {
-                if all { partition.offset() } else { partition.committable }
-            };
-            let known =
-                state.partitions.iter().filter_map(|(name, p)| Some((name.clone(), position(p)?.into())));
-            known.collect()
-        };
-        self.commit(&offsets).await?;
-        Ok(offsets)
-    }
-
-    async fn commit(&self, offsets: &BTreeMap<TopicPartition, OffsetAndMetadata>) -> Result<(), ClientError> {
-        let committer = self.membership().unwrap_or_else(Committer::nobody);
-        offsets::commit(&self.client, self.group()?, &committer, offsets, self.api_timeout()).await
-    }
-}
 
 /// Reads partitions. Cheap to clone; clones are the same consumer. One thread polls; the other calls may come from any.
 ///
@@ -584,71 +440,6 @@ impl Consumer {
         });
     }
 
-    /// What the group has committed; `None` for partitions without a commit.
-    pub async fn committed(
-        &self,
-        partitions: &[TopicPartition],
-    ) -> Result<BTreeMap<TopicPartition, Option<OffsetAndMetadata>>, ClientError> {
-        self.open()?;
-        let shared = self.shared();
-        let wanted: BTreeSet<TopicPartition> = partitions.iter().cloned().collect();
-        let mut found =
-            offsets::committed(&shared.client, shared.group()?, Some(&wanted), shared.api_timeout()).await?;
-        Ok(wanted.into_iter().map(|name| (name.clone(), found.remove(&name))).collect())
-    }
-
-    /// For each partition the first record whose time stamp is at least the given one (ms); `None` if there is none.
-    pub async fn offsets_for_times(
-        &self,
-        times: &HashMap<TopicPartition, i64>,
-    ) -> Result<BTreeMap<TopicPartition, Option<OffsetAndTimestamp>>, ClientError> {
-        if let Some((partition, time)) = times.iter().find(|(_, time)| **time < 0) {
-            return Err(ClientError::Misuse(format!(
-                "{partition}: a time stamp cannot be negative, got {time}"
-            )));
-        }
-        self.list(times.iter().map(|(partition, time)| (partition.clone(), *time)).collect()).await
-    }
-
-    /// The first retained offset of each partition.
-    pub async fn beginning_offsets(
-        &self,
-        partitions: &[TopicPartition],
-    ) -> Result<BTreeMap<TopicPartition, i64>, ClientError> {
-        self.ends(partitions, offsets::EARLIEST).await
-    }
-
-    /// The offset after the last visible record (with `read_committed`, the last stable offset) of each partition.
-    pub async fn end_offsets(
-        &self,
-        partitions: &[TopicPartition],
-    ) -> Result<BTreeMap<TopicPartition, i64>, ClientError> {
-        self.ends(partitions, offsets::LATEST).await
-    }
-
-    async fn ends(
-        &self,
-        partitions: &[TopicPartition],
-        spec: i64,
-    ) -> Result<BTreeMap<TopicPartition, i64>, ClientError> {
-        let found = self.list(partitions.iter().map(|partition| (partition.clone(), spec)).collect()).await?;
-        Ok(found
-            .into_iter()
-            .map(|(partition, found)| (partition, found.map_or(0, |found| found.offset)))
-            .collect())
-    }
-
-    async fn list(
-        &self,
-        specs: BTreeMap<TopicPartition, i64>,
-    ) -> Result<BTreeMap<TopicPartition, Option<OffsetAndTimestamp>>, ClientError> {
-        self.open()?;
-        let shared = self.shared();
-        let isolation = shared.config.isolation_level;
-        let outcomes = offsets::list(&shared.client, &specs, isolation, shared.api_timeout()).await?;
-        outcomes.into_iter().map(|(partition, outcome)| Ok((partition, outcome?))).collect()
-    }
-
     /// How many records lie between position and the last known end, if both are known.
     pub fn lag(&self, partition: &TopicPartition) -> Option<i64> {
         let state = self.shared().state();
@@ -659,18 +450,6 @@ impl Consumer {
     /// The last known high watermark of an assigned partition.
     pub fn high_watermark(&self, partition: &TopicPartition) -> Option<i64> {
         self.shared().state().partitions.get(partition)?.high_watermark
-    }
-
-    /// The partitions of a topic; `None` if it does not exist.
-    pub async fn partitions_for(&self, topic: &str) -> Result<Option<Vec<PartitionMetadata>>, ClientError> {
-        self.open()?;
-        let shared = self.shared();
-        let image = shared.client.refresh_metadata(&[topic], shared.api_timeout()).await?;
-        match image.topics.get(topic) {
-            Some(Ok(topic)) => Ok(Some(topic.partitions.clone())),
-            Some(Err(error)) if !error.is(ErrorCode::UnknownTopicOrPartition) => Err(error.clone()),
-            _ => Ok(None),
-        }
     }
 
     /// Member id in the group, and generation; `None` while there is no membership.
