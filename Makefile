@@ -23,10 +23,22 @@ demo: .venv/release.stamp ## replay 336,776 flights through an embedded broker a
 	@$(PY) -m headwater.demo --data .cache/demo
 
 .PHONY: test
-test: .venv/dev.stamp jars kcat ## run every test: Rust, Python, other people's clients
+test: .venv/dev.stamp .venv/spark.stamp jars sparks kcat ## run every test: Rust, Python, other people's clients, Spark, notebooks
 	@$(STEP) "rust tests" scripts/rust-tests
 	@$(STEP) "python tests" $(PY) -m pytest tests/python
 	@$(STEP) "interop tests" $(PY) -m pytest tests/interop
+	@$(STEP) "spark tests" $(PY) -m pytest tests/spark
+	@$(STEP) "spark tests, oldest Spark" tests/spark/spark.sh pytest 4.0.5 tests/spark -m every_spark
+	@$(STEP) "spark tests, newest Spark" tests/spark/spark.sh pytest 4.3.0 tests/spark -m every_spark
+	@$(STEP) "notebooks" $(PY) notebooks/check.py
+
+.PHONY: notebooks
+notebooks: .venv/release.stamp .venv/spark.stamp jars ## check and run the notebooks of the course, with their solutions
+	@$(PY) notebooks/check.py $(NOTEBOOKS)
+
+.PHONY: lab
+lab: .venv/release.stamp .venv/spark.stamp ## open the course in JupyterLab, with everything installed
+	@cd notebooks && $(VENV)/bin/jupyter lab $(LAB_ARGS)
 
 .PHONY: verify
 verify: tools ## the read-only gate: format, lints, every test, docs, stubs
@@ -62,9 +74,10 @@ bench: .venv/release.stamp jars ## print speed as ratios, side by side with othe
 sim: tools ## simulated power cuts over SEEDS=n seeds
 	HEADWATER_SEEDS=$(SEEDS) HEADWATER_SIM_SEEDS=$(SEEDS) cargo test --locked -p headwater-log -p headwater-controller -p headwater-broker -p headwater-arrow --test it -- laws power simulated crash
 
-.PHONY: tools jars kcat
+.PHONY: tools jars sparks kcat
 tools: .venv/tools.stamp
 jars: .cache/jars.stamp
+sparks: .cache/sparks.stamp
 kcat:
 	@scripts/need-kcat
 
@@ -72,6 +85,11 @@ kcat:
 	@scripts/need python3 cargo cc
 	@test -x $(PY) || python3 -m venv $(VENV)
 	@$(STEP) "python tools" $(VENV)/bin/pip install -q -r requirements-dev.txt
+	@touch $@
+
+.venv/spark.stamp: .venv/tools.stamp requirements-spark.txt requirements-notebooks.txt $(shell git ls-files spark-connector)
+	@$(STEP) "spark and jupyter" $(VENV)/bin/pip install -q -r requirements-spark.txt -r requirements-notebooks.txt
+	@$(STEP) "spark connector" $(VENV)/bin/pip install -q --force-reinstall --no-deps ./spark-connector
 	@touch $@
 
 # The wheels depend on every source file; cargo decides what is really rebuilt.
@@ -85,6 +103,11 @@ SOURCES := $(shell git ls-files rust python Cargo.lock Cargo.toml pyproject.toml
 .venv/release.stamp: .venv/tools.stamp $(SOURCES)
 	@$(STEP) "wheel (release)" scripts/install-wheel --profile release
 	@rm -f .venv/dev.stamp
+	@touch $@
+
+.cache/sparks.stamp: .venv/tools.stamp tests/spark/pom.xml tests/spark/spark.sh
+	@scripts/need java mvn
+	@$(STEP) "other sparks and spark-sql-kafka" tests/spark/spark.sh fetch
 	@touch $@
 
 .cache/jars.stamp: tests/kafka/pom.xml
