@@ -1,0 +1,5 @@
+"""Reading records."""
+
+from headwater.kafka.consumer.group import KafkaConsumer
+
+__all__ = ["KafkaConsumer"]

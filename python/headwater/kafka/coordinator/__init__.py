@@ -1,0 +1,1 @@
+"""How groups share partitions; here only to be named in `partition_assignment_strategy`."""
