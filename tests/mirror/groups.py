@@ -1,0 +1,213 @@
+"""Members of groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mirror import create, example, fill, outcome, poll, sub, until
+
+
+def noting(kafka: Any, events: list[Any]) -> Any:
+    """A listener that writes down what it hears."""
+
+    class Noting(kafka.ConsumerRebalanceListener):  # type: ignore[name-defined, misc]
+        def on_partitions_revoked(self, revoked: Any) -> None:
+            events.append(("revoked", revoked))
+
+        def on_partitions_assigned(self, assigned: Any) -> None:
+            events.append(("assigned", assigned))
+
+    return Noting()
+
+
+def settled(events: list[Any]) -> list[Any]:
+    """Events from the last time on that nothing was revoked: kafka-python may join before it knows the partitions, and
+    then begins again."""
+    begin = max(place for place, event in enumerate(events) if event == ("revoked", set()))
+    return events[begin:]
+
+
+def member(kafka: Any, at: Any, topic: str, **settings: Any) -> Any:
+    """A member to be of the group with the topic's name."""
+    settings = {"auto_offset_reset": "earliest", "heartbeat_interval_ms": 100, **settings}
+    consumer = kafka.KafkaConsumer(bootstrap_servers=at, group_id=topic, **settings)
+    # kafka-python that has not heard of the topic's partitions would join, share nothing, and perhaps leave it at that.
+    consumer.partitions_for_topic(topic)
+    return consumer
+
+
+@example
+def a_listener(kafka: Any, at: Any) -> Any:
+    topic = create(kafka, at, "a_listener", 3)
+    events: list[Any] = []
+    consumer = member(kafka, at, topic)
+    consumer.subscribe([topic], listener=noting(kafka, events))
+    until(consumer.assignment, lambda: consumer.poll(timeout_ms=100))
+    before = list(events)
+    metadata = consumer.group_metadata()
+    consumer.close()
+    return (
+        settled(before),
+        settled(events),
+        metadata.group_id,
+        metadata.group_instance_id,
+        metadata.state,
+        metadata.member_id != "",
+    )
+
+
+@example
+def a_listener_that_seeks(kafka: Any, at: Any) -> Any:
+    topic = create(kafka, at, "a_listener_that_seeks")
+    fill(kafka, at, topic, 10)
+    consumer = member(kafka, at, topic, enable_auto_commit=False)
+
+    class Seeking(kafka.ConsumerRebalanceListener):  # type: ignore[name-defined, misc]
+        def on_partitions_revoked(self, revoked: Any) -> None:
+            pass
+
+        def on_partitions_assigned(self, assigned: Any) -> None:
+            for partition in assigned:
+                consumer.seek(partition, 7)
+
+    consumer.subscribe([topic], listener=Seeking())
+    offsets = [record.offset for record in poll(consumer, 3)]
+    consumer.close()
+    return offsets
+
+
+@example
+def a_listener_that_raises(kafka: Any, at: Any) -> Any:
+    topic = create(kafka, at, "a_listener_that_raises")
+    fill(kafka, at, topic, 3)
+
+    class Raising(kafka.ConsumerRebalanceListener):  # type: ignore[name-defined, misc]
+        def on_partitions_revoked(self, revoked: Any) -> None:
+            pass
+
+        def on_partitions_assigned(self, assigned: Any) -> None:
+            if assigned:
+                raise KeyError("mine")
+
+    consumer = member(kafka, at, topic)
+    consumer.subscribe([topic], listener=Raising())
+    raised: list[Any] = []
+
+    def step() -> None:
+        found = outcome(consumer.poll, timeout_ms=100)
+        if isinstance(found, Exception):
+            raised.append(found)
+
+    until(lambda: raised, step)
+    values = [record.value for record in poll(consumer, 3)]
+    consumer.close()
+    return raised[0], type(raised[0].__cause__), values
+
+
+@example
+def a_listener_of_coroutines(kafka: Any, at: Any) -> Any:
+    topic = create(kafka, at, "a_listener_of_coroutines", 2)
+    events: list[Any] = []
+
+    class Noting(kafka.AsyncConsumerRebalanceListener):  # type: ignore[name-defined, misc]
+        async def on_partitions_revoked(self, revoked: Any) -> None:
+            events.append(("revoked", revoked))
+
+        async def on_partitions_assigned(self, assigned: Any) -> None:
+            events.append(("assigned", assigned))
+
+    consumer = member(kafka, at, topic)
+    consumer.subscribe([topic], listener=Noting())
+    until(consumer.assignment, lambda: consumer.poll(timeout_ms=100))
+    consumer.close()
+    return settled(events)
+
+
+def share(kafka: Any, at: Any, name: str, **settings: Any) -> Any:
+    """Two members share four partitions; then one of them leaves."""
+    topic = create(kafka, at, name, 4)
+    for partition in range(4):
+        fill(kafka, at, topic, 5, partition)
+    events: list[Any] = []
+    first = member(kafka, at, topic, client_id="first", **settings)
+    second = member(kafka, at, topic, client_id="second", **settings)
+    first.subscribe([topic], listener=noting(kafka, events))
+    seen: list[Any] = []
+
+    def step(*members: Any) -> None:
+        for one in members:
+            for records in one.poll(timeout_ms=50).values():
+                seen.extend((record.partition, record.offset) for record in records)
+
+    until(lambda: len(first.assignment()) == 4, lambda: step(first))
+    second.subscribe([topic])
+    both = (first, second)
+    until(lambda: len(first.assignment()) == len(second.assignment()) == 2, lambda: step(*both))
+    until(lambda: len(set(seen)) == 20, lambda: step(*both))
+    shared = first.assignment() | second.assignment()
+    second.close()
+    until(lambda: len(first.assignment()) == 4, lambda: step(first))
+    alone = first.assignment()
+    first.close()
+    kinds = [kind for kind, _ in events]
+    return sorted(set(seen)), shared, alone, kinds[:2], kinds[-1], events[0], events[-1][1] == alone
+
+
+@example
+def a_group_of_two(kafka: Any, at: Any) -> Any:
+    return share(kafka, at, "a_group_of_two")
+
+
+@example
+def a_cooperative_group(kafka: Any, at: Any) -> Any:
+    assignor = sub(kafka, "coordinator.assignors.cooperative_sticky").CooperativeStickyAssignor
+    return share(kafka, at, "a_cooperative_group", partition_assignment_strategy=[assignor])
+
+
+@example
+def a_pattern(kafka: Any, at: Any) -> Any:
+    for name in ("a", "ab", "b"):
+        create(kafka, at, f"a_pattern.{name}")
+        fill(kafka, at, f"a_pattern.{name}", 2)
+    consumer = member(kafka, at, "a_pattern")
+    consumer.subscribe(pattern="a_pattern.a")
+    topics = sorted(record.topic for record in poll(consumer, 4))
+    subscription = consumer.subscription()
+    consumer.unsubscribe()
+    left = consumer.assignment(), consumer.subscription()
+    consumer.close()
+    return topics, subscription, left
+
+
+@example
+def a_commit_before_the_first_poll(kafka: Any, at: Any) -> Any:
+    topic = create(kafka, at, "a_commit_before_the_first_poll")
+    consumer = member(kafka, at, topic)
+    consumer.subscribe([topic])
+    raised = outcome(consumer.commit, {kafka.TopicPartition(topic, 0): kafka.OffsetAndMetadata(0, "", -1)})
+    nothing = outcome(consumer.commit)
+    consumer.close()
+    return raised, nothing
+
+
+@example
+def a_static_member(kafka: Any, at: Any) -> Any:
+    topic = create(kafka, at, "a_static_member")
+    consumer = member(kafka, at, topic, group_instance_id="one")
+    consumer.subscribe([topic])
+    until(consumer.assignment, lambda: consumer.poll(timeout_ms=100))
+    metadata = consumer.group_metadata()
+    consumer.close()
+    return metadata.group_instance_id, metadata.state
+
+
+@example
+def a_topic_that_comes_later(kafka: Any, at: Any) -> Any:
+    consumer = member(kafka, at, "a_topic_that_comes_later", metadata_max_age_ms=200)
+    consumer.subscribe(["a_topic_that_comes_later"])
+    consumer.poll(timeout_ms=50)
+    with kafka.KafkaProducer(bootstrap_servers=at) as producer:
+        producer.send("a_topic_that_comes_later", b"v", timestamp_ms=1)
+    values = [record.value for record in poll(consumer, 1)]
+    consumer.close()
+    return values
