@@ -6,14 +6,17 @@ from typing import Any, Literal, TypeAlias, final
 
 from typing_extensions import Self
 
+from headwater._topic import Topics
 from headwater._types import (
     ClusterDescription,
     ConfigValue,
     ExportReport,
     GroupDescription,
-    GroupListing,
+    GroupLag,
+    Groups,
     OffsetAndMetadata,
     OffsetAndTimestamp,
+    Records,
     TopicDescription,
     TopicPartition,
 )
@@ -31,6 +34,8 @@ __all__ = [
     "RecordMetadata",
     "Scan",
     "__version__",
+    "partition_bounds",
+    "read_records",
     "run_cli",
     "scan",
 ]
@@ -73,10 +78,11 @@ class Broker:
     def data(self) -> str:
         """The data directory."""
     @property
-    def topics(self) -> list[str]:
-        """Names of the topics, internal ones left out."""
+    def topics(self) -> Topics:
+        """The topics by name, internal ones left out; iterates over the names and equals a list of them."""
     def stop(self) -> None:
         """Stops serving, flushes everything and gives the directory back. Further calls do nothing."""
+    def _repr_html_(self) -> str: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -183,6 +189,7 @@ class RecordMetadata:
     def offset(self) -> int: ...
     @property
     def timestamp(self) -> int: ...
+    def _repr_html_(self) -> str: ...
 
 @final
 class Delivery:
@@ -228,6 +235,7 @@ class Record:
     @property
     def headers(self) -> list[tuple[str, bytes | None]]:
         """Pairs of name and value, in order, duplicates kept."""
+    def _repr_html_(self) -> str: ...
 
 @final
 class Consumer:
@@ -273,10 +281,11 @@ class Consumer:
         """The partitions read now, sorted."""
     def subscription(self) -> list[str]:
         """The topics subscribed to, sorted."""
-    def poll(self, max_records: int = 500, timeout: float | None = None) -> list[Record]:
-        """Returns at most `max_records` records, at once if there are any.
+    def poll(self, max_records: int = 500, timeout: float | None = None) -> Records:
+        """Returns a list of at most `max_records` records, at once if there are any.
 
-        Waits up to `timeout` seconds for the first (None: as long as it takes); an empty list after that.
+        Waits up to `timeout` seconds for the first (None: as long as it takes); an empty list after that. A warning
+        says so if that is because no broker can be reached, or a topic does not exist.
         """
     def poll_arrow(
         self, max_records: int | None = None, timeout: float | None = None, *, columns: Sequence[str] | None = None
@@ -364,8 +373,10 @@ class Admin:
         """Changes single settings of a topic; None goes back to the default."""
     def describe_cluster(self) -> ClusterDescription:
         """The brokers."""
-    def list_groups(self) -> list[GroupListing]:
+    def list_groups(self) -> Groups:
         """All groups."""
+    def lag(self, group: str) -> GroupLag:
+        """How far a group is behind: a row per partition that it has committed or is assigned."""
     def describe_group(self, group: str) -> GroupDescription:
         """A group and its members."""
     def delete_groups(self, groups: str | Sequence[str]) -> None:
@@ -392,11 +403,16 @@ class Admin:
         partitions: Sequence[int] | None = None,
         start: _Bound | None = None,
         end: _Bound | None = None,
-        progress: bool = True,
+        progress: bool | Callable[[int, int], object] = True,
     ) -> ExportReport:
         """Writes retained records to Parquet: one folder `partition=N` per partition below `to`.
 
         Bounded by what is visible when it starts. The target appears whole, by one rename at the end.
+
+        Args:
+            progress: True shows a bar in a notebook or on a terminal and nothing elsewhere. A callable gets (done,
+                total), counted in offsets, on the calling thread, at most ten times a second and once at the end; if
+                it raises, the export stops and nothing is left.
 
         Raises:
             FileExistsError: the target exists and `overwrite` is not set.
@@ -453,6 +469,14 @@ def scan(
         columns: which columns, in this order; default: all.
         batch_size: rows of a batch at the most, up to 65,536.
     """
+
+def partition_bounds(topic: str, target: _Target | PathLike[str]) -> list[tuple[int, int, int]]:
+    """Partition, first offset and end of each partition; for `headwater._topic` alone."""
+
+def read_records(
+    topic: str, target: _Target | PathLike[str], ranges: Mapping[int, tuple[int, int]], limit: int
+) -> dict[int, list[Record]]:
+    """The first `limit` records of each range of offsets; for `headwater._topic` alone."""
 
 def run_cli(arguments: Sequence[str]) -> int:
     """Runs the `headwater` command and returns its exit code."""

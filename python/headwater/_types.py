@@ -1,20 +1,30 @@
-"""Small tuples that calls take and return."""
+"""Small tuples and lists that calls take and return. What a notebook shows of them is in `headwater._html`."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from headwater._headwater import Record
 
 __all__ = [
     "ClusterDescription",
     "ConfigValue",
     "ExportReport",
     "GroupDescription",
+    "GroupLag",
     "GroupListing",
+    "Groups",
     "MemberDescription",
     "Node",
     "OffsetAndMetadata",
     "OffsetAndTimestamp",
     "PartitionDescription",
+    "PartitionLag",
+    "PartitionOffsets",
+    "Records",
+    "Settings",
     "TopicDescription",
     "TopicPartition",
 ]
@@ -69,6 +79,24 @@ class TopicDescription(NamedTuple):
     internal: bool
     partitions: list[PartitionDescription]
 
+    def _repr_html_(self) -> str:
+        from headwater import _html
+
+        return _html.topic_description(self)
+
+
+class PartitionOffsets(NamedTuple):
+    """A partition: its first retained offset, and the offset after its last record."""
+
+    partition: int
+    start: int
+    end: int
+
+    @property
+    def length(self) -> int:
+        """How many offsets are retained."""
+        return self.end - self.start
+
 
 class ConfigValue(NamedTuple):
     """One setting. `source` is Kafka's name of where the value comes from, such as `DEFAULT_CONFIG`."""
@@ -80,12 +108,28 @@ class ConfigValue(NamedTuple):
     documentation: str | None
 
 
+class Settings(dict[str, ConfigValue]):
+    """Settings by name."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        from headwater import _html
+
+        return _html.settings(self)
+
+
 class ClusterDescription(NamedTuple):
     """The brokers of a cluster."""
 
     cluster_id: str
     controller_id: int
     nodes: list[Node]
+
+    def _repr_html_(self) -> str:
+        from headwater import _html
+
+        return _html.cluster(self)
 
 
 class GroupListing(NamedTuple):
@@ -94,6 +138,22 @@ class GroupListing(NamedTuple):
     group: str
     protocol_type: str
     state: str
+
+    def _repr_html_(self) -> str:
+        from headwater import _html
+
+        return _html.groups([self])
+
+
+class Groups(list[GroupListing]):
+    """A list of groups."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        from headwater import _html
+
+        return _html.groups(self)
 
 
 class MemberDescription(NamedTuple):
@@ -105,6 +165,11 @@ class MemberDescription(NamedTuple):
     host: str
     assignment: list[TopicPartition]
 
+    def _repr_html_(self) -> str:
+        from headwater import _html
+
+        return _html.member(self)
+
 
 class GroupDescription(NamedTuple):
     """A group and its members."""
@@ -115,6 +180,48 @@ class GroupDescription(NamedTuple):
     protocol: str
     members: list[MemberDescription]
 
+    def _repr_html_(self) -> str:
+        from headwater import _html
+
+        return _html.group(self)
+
+
+class PartitionLag(NamedTuple):
+    """How far a group is behind in a partition.
+
+    `committed` is None without a commit, `end` if the topic is gone, `lag` if either is unknown, `member` while no
+    member has the partition.
+    """
+
+    topic: str
+    partition: int
+    committed: int | None
+    end: int | None
+    lag: int | None
+    member: str | None
+
+
+class GroupLag(list[PartitionLag]):
+    """How far a group is behind: a row per partition that it has committed or is assigned, sorted."""
+
+    def __init__(self, group: str, state: str, rows: Iterable[PartitionLag]) -> None:
+        super().__init__(rows)
+        self.group = group
+        self.state = state
+
+    @property
+    def total(self) -> int:
+        """Records behind, over all partitions where that is known."""
+        return sum(row.lag or 0 for row in self)
+
+    def __repr__(self) -> str:
+        return f"GroupLag({self.group!r}, {self.state!r}, total={self.total}, {list(self)!r})"
+
+    def _repr_html_(self) -> str:
+        from headwater import _html
+
+        return _html.lag(self)
+
 
 class ExportReport(NamedTuple):
     """What an export wrote."""
@@ -123,3 +230,19 @@ class ExportReport(NamedTuple):
     bytes_read: int
     bytes_written: int
     files: list[str]
+
+    def _repr_html_(self) -> str:
+        from headwater import _html
+
+        return _html.export_report(self)
+
+
+class Records(list["Record"]):
+    """A list of records."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        from headwater import _html
+
+        return _html.records(self)

@@ -13,6 +13,7 @@ __all__ = [
     "ConnectionFailedError",
     "CorruptRecordError",
     "HeadwaterError",
+    "MissingLibraryError",
     "MisuseError",
     "OffsetError",
     "StorageError",
@@ -64,6 +65,10 @@ class ConfigError(HeadwaterError, ValueError):
 
 class MisuseError(HeadwaterError, ValueError):
     """An argument makes no sense here; the message says what was expected."""
+
+
+class MissingLibraryError(HeadwaterError, ImportError):
+    """An optional library is not installed; the message says how to get it."""
 
 
 class ClosedError(HeadwaterError, RuntimeError):

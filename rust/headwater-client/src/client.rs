@@ -6,6 +6,7 @@ use crate::error::ClientError;
 use crate::metadata::{ClusterMetadata, MetadataCache, Node, Scope};
 use crate::net::{Address, Bootstrap, Connection, Lane, Pool, Reply, Target, split_address};
 use crate::runtime::{Backoff, Runtime};
+use arc_swap::ArcSwapOption;
 use headwater_protocol::messages::metadata::{MetadataRequest, MetadataResponse};
 use headwater_protocol::{ErrorCode, Request};
 use std::future::Future;
@@ -14,6 +15,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// How long a topic or partition that a broker does not know is asked about again: a new one is known everywhere a moment
+/// after its creation. A misspelled one would otherwise take the whole `default.api.timeout.ms` to be told.
+pub(crate) const UNKNOWN_FOR_MAX: Duration = Duration::from_secs(3);
 
 /// Which broker a request goes to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -44,6 +49,8 @@ struct Inner {
     metadata: Arc<MetadataCache>,
     refreshing: AtomicBool,
     coordinators: Coordinators,
+    /// Why no broker could be reached at the last try.
+    trouble: ArcSwapOption<ClientError>,
     closed: CancellationToken,
     _ends_tasks: DropGuard,
 }
@@ -68,6 +75,7 @@ impl Client {
                 metadata: Arc::new(MetadataCache::new()),
                 refreshing: AtomicBool::new(false),
                 coordinators: Coordinators::default(),
+                trouble: ArcSwapOption::empty(),
                 _ends_tasks: closed.clone().drop_guard(),
                 closed,
             }),
@@ -112,6 +120,11 @@ impl Client {
     ) -> Result<Arc<ClusterMetadata>, ClientError> {
         let scope = Scope::Topics(topics.iter().map(|topic| Arc::from(*topic)).collect());
         self.fetch_metadata(scope, timeout).await
+    }
+
+    /// Why no broker could be reached at the last try; `None` before the first, and while one can be.
+    pub fn trouble(&self) -> Option<Arc<ClientError>> {
+        self.inner.trouble.load_full()
     }
 
     /// Ends all connections and tasks.
@@ -161,7 +174,8 @@ impl Client {
     where
         A: Future<Output = Result<T, ClientError>>,
     {
-        let deadline = self.runtime().now() + timeout;
+        let began = self.runtime().now();
+        let deadline = began + timeout;
         let mut backoff = self.backoff();
         let mut last = None;
         let timed_out = || ClientError::TimedOut { doing: doing(), after: timeout };
@@ -169,7 +183,7 @@ impl Client {
             let outcome = tokio::time::timeout_at(deadline, attempt()).await;
             match outcome {
                 Ok(Ok(value)) => return Ok(value),
-                Ok(Err(error)) if error.retriable() => last = Some(error),
+                Ok(Err(error)) if error.is_worth_retrying(self.runtime().now() - began) => last = Some(error),
                 Ok(Err(error)) => return Err(error),
                 Err(_) => return Err(last.unwrap_or_else(timed_out)),
             }
@@ -307,10 +321,14 @@ impl Client {
         };
         for (target, address) in candidates {
             match self.inner.pool.get(target, lane, &address).await {
-                Ok(connection) => return Ok(connection),
+                Ok(connection) => {
+                    self.inner.trouble.store(None);
+                    return Ok(connection);
+                }
                 Err(error) => failure = error,
             }
         }
+        self.inner.trouble.store(Some(Arc::new(failure.clone())));
         Err(failure)
     }
 

@@ -4,6 +4,7 @@
 //! tell `code()` (Kafka's number, if a broker or Kafka's own client would name one), `retriable()` (the same call may
 //! succeed later, nothing needs to change) and `fatal()` (this object can do no more; make a new one).
 
+use crate::client::UNKNOWN_FOR_MAX;
 use crate::config::ConfigError;
 use headwater_protocol::ErrorCode;
 use std::sync::Arc;
@@ -176,6 +177,11 @@ impl ClientError {
             ),
             _ => false,
         }
+    }
+
+    /// Whether to ask again, `waited` after the first try.
+    pub(crate) fn is_worth_retrying(&self, waited: Duration) -> bool {
+        self.retriable() && (waited < UNKNOWN_FOR_MAX || !self.is(ErrorCode::UnknownTopicOrPartition))
     }
 
     pub(crate) fn is(&self, code: ErrorCode) -> bool {

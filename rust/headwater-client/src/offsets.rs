@@ -74,12 +74,14 @@ pub(crate) async fn list(
 ) -> Result<Outcomes<Option<OffsetAndTimestamp>>, ClientError> {
     let mut outcomes = Outcomes::new();
     let mut open = specs.clone();
-    let deadline = client.runtime().now() + timeout;
+    let began = client.runtime().now();
+    let deadline = began + timeout;
     let mut backoff = client.backoff();
     while !open.is_empty() {
         let left = deadline.saturating_duration_since(client.runtime().now());
         for (partition, outcome) in list_once(client, &open, isolation, left).await {
-            if !outcome.as_ref().is_err_and(ClientError::retriable) {
+            let waited = client.runtime().now() - began;
+            if !outcome.as_ref().is_err_and(|error| error.is_worth_retrying(waited)) {
                 open.remove(&partition);
             }
             outcomes.insert(partition, outcome);

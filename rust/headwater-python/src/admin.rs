@@ -2,6 +2,7 @@
 
 use crate::config::{pairs, text_map};
 use crate::errors::{Class, IntoPyErr, misuse};
+use crate::hints;
 use crate::names::{self, by_partition, read_partition, read_partitions};
 use crate::runtime::{Birthplace, env};
 use crate::target;
@@ -12,6 +13,7 @@ use headwater_client::admin::{
 use headwater_client::{
     AdminConfig, ClientError, IsolationLevel, Node, OffsetAndMetadata, PartitionMetadata, Runtime,
 };
+use headwater_protocol::ErrorCode;
 use headwater_record::TopicPartition;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -146,13 +148,18 @@ impl Admin {
         make(py, "ClusterDescription", (cluster.cluster_id, cluster.controller_id, nodes))
     }
 
-    fn list_groups<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    fn list_groups<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.born.check("Admin")?;
         let groups = wait(py, self.inner.list_groups())?;
-        groups
+        let groups = groups
             .into_iter()
             .map(|group| make(py, "GroupListing", (group.group_id, group.protocol_type, group.state)))
-            .collect()
+            .collect::<PyResult<Vec<_>>>()?;
+        make(py, "Groups", (groups,))
+    }
+
+    fn lag<'py>(slf: &Bound<'py, Self>, group: &str) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("headwater._lag")?.call_method1("lag_of", (slf, group))
     }
 
     fn describe_group<'py>(&self, py: Python<'py>, group: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -187,7 +194,19 @@ impl Admin {
     fn alter_group_offsets(&self, py: Python<'_>, group: &str, offsets: &Bound<'_, PyDict>) -> PyResult<()> {
         self.born.check("Admin")?;
         let offsets: BTreeMap<TopicPartition, OffsetAndMetadata> = names::read_offsets(offsets)?;
-        every(py, wait(py, self.inner.alter_group_offsets(group, &offsets))?).map(|_| ())
+        let outcomes = wait(py, self.inner.alter_group_offsets(group, &offsets))?;
+        let is_busy = |outcome: &Result<(), ClientError>| {
+            let code = outcome.as_ref().err().and_then(ClientError::code);
+            code == Some(ErrorCode::UnknownMemberId)
+        };
+        if outcomes.values().any(is_busy) {
+            let message = format!(
+                "group {group} has members, and its offsets are theirs; close its consumers first \
+                 (Admin.describe_group() shows them)"
+            );
+            return Err(Class::Broker.error(py, &message, Some("UNKNOWN_MEMBER_ID"), false, false));
+        }
+        every(py, outcomes).map(|_| ())
     }
 
     #[pyo3(signature = (partitions, *, at="latest"))]
@@ -212,7 +231,10 @@ impl Admin {
         by_partition(py, offsets, |found| Ok(found.map(|found| found.offset).into_pyobject(py)?.into_any()))
     }
 
-    #[pyo3(signature = (topic, to, *, overwrite=false, partitions=None, start=None, end=None, progress=true))]
+    #[pyo3(
+        signature = (topic, to, *, overwrite=false, partitions=None, start=None, end=None, progress=None),
+        text_signature = "(self, topic, to, *, overwrite=False, partitions=None, start=None, end=None, progress=True)"
+    )]
     #[expect(clippy::too_many_arguments, reason = "the options of an export")]
     fn export<'py>(
         &self,
@@ -223,7 +245,7 @@ impl Admin {
         partitions: Option<Vec<i32>>,
         start: Option<&Bound<'py, PyAny>>,
         end: Option<&Bound<'py, PyAny>>,
-        progress: bool,
+        progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.born.check("Admin")?;
         let request = crate::export::Request { topic, to, overwrite, partitions, start, end, progress };
@@ -287,6 +309,7 @@ fn every<K: Ord, T>(py: Python<'_>, outcomes: Each<K, T>) -> PyResult<BTreeMap<K
         errors => {
             let first = &failed[0];
             let message = format!("{errors} of {count} failed; the first: {first}");
+            let message = hints::with_hint(&message, hints::of_client(first));
             let code = first.code().map(|code| code.name());
             Err(Class::Broker.error(py, &message, code, first.retriable(), first.fatal()))
         }

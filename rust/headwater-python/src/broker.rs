@@ -2,14 +2,16 @@
 
 use crate::config::pairs;
 use crate::errors::{Class, IntoPyErr, misuse};
+use crate::hints;
 use crate::runtime::{Birthplace, env, runtime};
 use crate::wait::wait;
+use headwater_broker::config::{broker_keys, nearest_key};
 use headwater_broker::{BrokerConfig, BrokerHandle, ConfigError, Listener, StartError};
 use headwater_client::Bootstrap;
 use headwater_env::net::MemoryNetwork;
 use headwater_env::real::RealEnv;
 use headwater_env::{Disk, Env};
-use headwater_log::{Log, StorageError};
+use headwater_log::{Log, OpenDirError, StorageError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::path::PathBuf;
@@ -58,7 +60,17 @@ impl Broker {
         let (mut settings, unknown) = BrokerConfig::from_properties(Some(data.clone()), settings)
             .map_err(|error| error.into_py_err(py))?;
         if let Some(key) = unknown.first() {
-            return Err(Class::Config.error(py, &format!("unknown setting {key}"), None, false, false));
+            let meant = match nearest_key(broker_keys(), key) {
+                Some(meant) => format!("did you mean {meant}?"),
+                None => "docs/configuration.md lists the settings of a broker".to_owned(),
+            };
+            return Err(Class::Config.error(
+                py,
+                &format!("unknown setting {key}; {meant}"),
+                None,
+                false,
+                false,
+            ));
         }
         settings.listen(listeners.into_iter().collect());
         let memory = MemoryNetwork::new();
@@ -87,9 +99,10 @@ impl Broker {
     }
 
     #[getter]
-    fn topics(&self, py: Python<'_>) -> PyResult<Vec<String>> {
-        let topics = self.running(py)?.topics();
-        Ok(topics.into_iter().filter(|topic| !INTERNAL_TOPICS.contains(&topic.as_str())).collect())
+    fn topics<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let names = slf.get().topic_names(py)?;
+        py.import("headwater._topic")?.getattr("Topics")?.call1((slf, names))
     }
 
     fn stop(&self, py: Python<'_>) -> PyResult<()> {
@@ -118,6 +131,10 @@ impl Broker {
         if kind.is_some() { Ok(()) } else { stopped }
     }
 
+    fn _repr_html_<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        crate::display::html(slf.as_any(), "broker")
+    }
+
     fn __repr__(&self) -> String {
         let is_running = self.handle.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         let state = match (&self.bootstrap_servers, is_running) {
@@ -140,8 +157,7 @@ impl Broker {
     pub(crate) fn local_logs(&self, py: Python<'_>, topic: &str) -> PyResult<Vec<(i32, Log<RealEnv>)>> {
         let handle = self.running(py)?;
         let Some(count) = handle.partition_count(topic) else {
-            let message = format!("topic {topic:?} does not exist");
-            return Err(Class::Broker.error(py, &message, Some("UNKNOWN_TOPIC_OR_PARTITION"), true, false));
+            return Err(unknown_topic(py, topic, &self.topic_names(py)?));
         };
         let partitions = 0..i32::try_from(count).unwrap_or(i32::MAX);
         partitions
@@ -155,10 +171,23 @@ impl Broker {
             .collect()
     }
 
+    fn topic_names(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        let topics = self.running(py)?.topics();
+        Ok(topics.into_iter().filter(|topic| !INTERNAL_TOPICS.contains(&topic.as_str())).collect())
+    }
+
     fn running(&self, py: Python<'_>) -> PyResult<Handle> {
         self.born.check("Broker")?;
         let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        handle.ok_or_else(|| Class::Closed.error(py, "the broker is stopped", None, false, true))
+        handle.ok_or_else(|| {
+            Class::Closed.error(
+                py,
+                "the broker is stopped; make a new Broker of the same directory",
+                None,
+                false,
+                true,
+            )
+        })
     }
 
     fn take(&self) -> Option<Handle> {
@@ -197,6 +226,20 @@ impl Drop for Broker {
     }
 }
 
+/// Says which topic was probably meant.
+fn unknown_topic(py: Python<'_>, topic: &str, known: &[String]) -> PyErr {
+    let similar = || -> PyResult<Vec<String>> {
+        py.import("difflib")?.call_method1("get_close_matches", (topic, known, 1))?.extract()
+    };
+    let meant = match similar() {
+        Ok(similar) => similar.first().map(|meant| format!(" (did you mean {meant:?}?)")).unwrap_or_default(),
+        Err(error) => return error,
+    };
+    let message =
+        hints::with_hint(&format!("topic {topic:?} does not exist{meant}"), Some(hints::UNKNOWN_TOPIC));
+    Class::Broker.error(py, &message, Some("UNKNOWN_TOPIC_OR_PARTITION"), true, false)
+}
+
 fn listener(py: Python<'_>, address: &str) -> PyResult<Listener> {
     let parsed = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
     let (host, port) = parsed
@@ -209,7 +252,14 @@ impl IntoPyErr for StartError {
         let message = self.to_string();
         match self {
             Self::Config(error) => error.into_py_err(py),
-            Self::Listen { .. } => Class::ConnectionFailed.error(py, &message, None, true, true),
+            Self::Listen { .. } => {
+                let message = format!("{message}; choose another address, or port 0 for one that is free");
+                Class::ConnectionFailed.error(py, &message, None, true, true)
+            }
+            Self::Directory(OpenDirError::Storage(_)) => {
+                let message = format!("{message}; data expects a directory that can be made and written");
+                Class::Storage.error(py, &message, None, false, true)
+            }
             _ => Class::Storage.error(py, &message, None, false, true),
         }
     }

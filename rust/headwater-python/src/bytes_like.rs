@@ -20,11 +20,29 @@ pub(crate) fn bytes_like<'a>(value: &'a Bound<'_, PyAny>, what: &str) -> PyResul
     let is_buffer = ["bytearray", "memoryview"].contains(&value.get_type().name()?.to_str()?);
     if !is_buffer {
         let kind = value.get_type().name()?;
-        let hint = "bytes, bytearray, memoryview, str or None; use a serializer for other types";
-        return Err(misuse(py, &format!("{what} expects {hint}, got {kind}")));
+        let hint = match what {
+            "key" | "value" => {
+                format!("; give the Producer a {what}_serializer, such as lambda x: json.dumps(x).encode()")
+            }
+            _ => String::new(),
+        };
+        let expected = "bytes, bytearray, memoryview, str or None";
+        return Err(misuse(py, &format!("{what} expects {expected}, got {kind}{hint}")));
     }
     let copied = py.get_type::<PyBytes>().call1((value,))?;
     Ok(Some(Cow::Owned(copied.cast::<PyBytes>()?.as_bytes().to_vec())))
+}
+
+/// An error that names the serializer if it returned something that is not bytes.
+pub(crate) fn check_serialized(made: &Bound<'_, PyAny>, serializer: &str) -> PyResult<()> {
+    if made.is_instance_of::<PyBytes>() || bytes_like(made, "").is_ok() {
+        return Ok(());
+    }
+    let kind = made.get_type().name()?;
+    Err(misuse(
+        made.py(),
+        &format!("{serializer} returned {kind}, expected bytes; let it end with .encode() or the like"),
+    ))
 }
 
 /// Headers of one record, owned: order and duplicates are kept.

@@ -9,6 +9,7 @@ use crate::names::{self, by_partition, read_offsets, read_partition, read_partit
 use crate::record::{Deserializers, Record, decode};
 use crate::runtime::{Birthplace, env};
 use crate::scan::ArrowBatch;
+use crate::silence::{LOOK_AFTER, Silence};
 use crate::target;
 use crate::wait::{seconds, wait};
 use headwater_client::{
@@ -17,7 +18,7 @@ use headwater_client::{
 };
 use headwater_record::TopicPartition;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString};
+use pyo3::types::{PyDict, PyString};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,6 +37,7 @@ pub(crate) struct Consumer {
     inner: headwater_client::Consumer,
     with: Deserializers,
     state: Mutex<State>,
+    silence: Silence,
     closed: AtomicBool,
     born: Birthplace,
 }
@@ -87,6 +89,7 @@ impl Consumer {
             inner,
             with,
             state: Mutex::default(),
+            silence: Silence::default(),
             closed: AtomicBool::new(false),
             born: Birthplace::here(),
         };
@@ -116,6 +119,9 @@ impl Consumer {
         };
         self.state().listener = listener;
         let grouped = !self.inner.config().group_id.as_deref().unwrap_or_default().is_empty();
+        if pattern.is_some() && !grouped {
+            return Err(misuse(py, "subscribe(pattern=…) needs a group: make the Consumer with group=\"…\""));
+        }
         let done = match (topics, pattern) {
             (Some(topics), None) => self.read_topics(&names_of(topics)?, grouped),
             (None, Some(pattern)) => self.inner.subscribe_pattern(pattern),
@@ -150,7 +156,7 @@ impl Consumer {
         py: Python<'py>,
         max_records: usize,
         timeout: Option<f64>,
-    ) -> PyResult<Bound<'py, PyList>> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         self.usable(py)?;
         if max_records == 0 {
             return Err(misuse(py, "max_records expects a number ≥ 1"));
@@ -165,7 +171,7 @@ impl Consumer {
         } else {
             buffered
         };
-        PyList::new(py, records)
+        names::records(py, records)
     }
 
     #[pyo3(signature = (max_records=None, timeout=None, *, columns=None))]
@@ -248,6 +254,7 @@ impl Consumer {
         offsets: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         self.usable(py)?;
+        self.grouped(py, "commit()")?;
         let unread = self.unread(py);
         let committed = match offsets {
             Some(offsets) => self.commit_exactly(py, read_offsets(offsets)?)?,
@@ -262,6 +269,7 @@ impl Consumer {
 
     fn committed<'py>(&self, py: Python<'py>, partitions: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyDict>> {
         self.usable(py)?;
+        self.grouped(py, "committed()")?;
         let partitions = read_partitions(partitions)?;
         let committed = wait(py, self.inner.committed(&partitions))?;
         by_partition(py, committed, |offset| match offset {
@@ -362,9 +370,19 @@ impl Consumer {
     pub(crate) fn usable(&self, py: Python<'_>) -> PyResult<()> {
         self.born.check("Consumer")?;
         if self.closed.load(Ordering::Relaxed) {
-            return Err(Class::Closed.error(py, "the consumer is closed", None, false, true));
+            return Err(Class::Closed.error(py, "the consumer is closed; make a new one", None, false, true));
         }
         Ok(())
+    }
+
+    /// An error if there is no group whose offsets `call` could be about.
+    fn grouped(&self, py: Python<'_>, call: &str) -> PyResult<()> {
+        match self.inner.config().group_id.as_deref() {
+            None | Some("") => {
+                Err(misuse(py, &format!("{call} needs a group: make the Consumer with group=\"…\"")))
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -410,20 +428,32 @@ impl Consumer {
         timeout: Option<Duration>,
     ) -> PyResult<Vec<FetchedPartition>> {
         const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+        if self.inner.reads_nothing() {
+            let message = "the consumer has nothing to read: pass topics to Consumer(), or call subscribe() or assign()";
+            return Err(misuse(py, message));
+        }
         #[expect(clippy::disallowed_methods, reason = "a deadline on the caller's own thread")]
-        let deadline = Instant::now() + timeout.unwrap_or(FOREVER);
+        let began = Instant::now();
+        let deadline = began + timeout.unwrap_or(FOREVER);
         let mut polled = self.inner.try_poll(limits).map_err(|error| error.into_py_err(py))?;
         loop {
             let Polled { partitions, events } = polled;
             for event in &events {
                 self.tell(py, event)?;
             }
-            #[expect(clippy::disallowed_methods, reason = "a deadline on the caller's own thread")]
-            let left = deadline.saturating_duration_since(Instant::now());
-            if !partitions.is_empty() || left.is_zero() {
+            if !partitions.is_empty() {
+                self.silence.end();
                 return Ok(partitions);
             }
-            polled = wait(py, self.inner.poll(limits, left))?;
+            #[expect(clippy::disallowed_methods, reason = "a deadline on the caller's own thread")]
+            let now = Instant::now();
+            self.silence.begin(began);
+            self.silence.explain(py, &self.inner, now)?;
+            let left = deadline.saturating_duration_since(now);
+            if left.is_zero() {
+                return Ok(partitions);
+            }
+            polled = wait(py, self.inner.poll(limits, left.min(LOOK_AFTER)))?;
         }
     }
 

@@ -24,6 +24,10 @@ pub(crate) struct RecordMetadata {
 
 #[pymethods]
 impl RecordMetadata {
+    fn _repr_html_<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        crate::display::html(slf.as_any(), "record_metadata")
+    }
+
     fn __repr__(&self) -> String {
         format!(
             "RecordMetadata(topic={:?}, partition={}, offset={}, timestamp={})",

@@ -1,5 +1,6 @@
 //! Errors of the Rust crates as exceptions of `headwater.errors`, where the classes are defined in Python.
 
+use crate::hints;
 use headwater_client::{ClientError, ConfigError, ProduceError};
 use pyo3::prelude::*;
 
@@ -75,7 +76,8 @@ impl IntoPyErr for ClientError {
             _ => Class::Broker,
         };
         let code = self.code().map(|code| code.name());
-        class.error(py, &self.to_string(), code, self.retriable(), self.fatal())
+        let message = hints::with_hint(&self.to_string(), hints::of_client(&self));
+        class.error(py, &message, code, self.retriable(), self.fatal())
     }
 }
 
@@ -86,7 +88,15 @@ impl IntoPyErr for ProduceError {
             other => {
                 let class = if other.retriable() { Class::TimedOut } else { Class::Misuse };
                 let code = other.code().map(|code| code.name());
-                class.error(py, &other.to_string(), code, other.retriable(), other.fatal())
+                let hint = match &other {
+                    Self::RecordTooLarge { .. } => Some("send less, or raise it"),
+                    Self::NoSuchPartition { .. } => Some(
+                        "leave partition out to have one chosen, or grow it with Admin.create_partitions()",
+                    ),
+                    _ => None,
+                };
+                let message = hints::with_hint(&other.to_string(), hint);
+                class.error(py, &message, code, other.retriable(), other.fatal())
             }
         }
     }
@@ -94,7 +104,16 @@ impl IntoPyErr for ProduceError {
 
 impl IntoPyErr for ConfigError {
     fn into_py_err(self, py: Python<'_>) -> PyErr {
-        Class::Config.error(py, &self.to_string(), None, false, false)
+        let hint = match &self {
+            Self::Unknown { key, nearest: None } if key.starts_with("bootstrap") => {
+                Some("the address is the first argument, the target")
+            }
+            Self::Unknown { nearest: None, .. } => {
+                Some("settings have Kafka's names, with dots or underscores, such as linger_ms")
+            }
+            _ => None,
+        };
+        Class::Config.error(py, &hints::with_hint(&self.to_string(), hint), None, false, false)
     }
 }
 

@@ -1,12 +1,12 @@
 //! `Admin.export`: retained segments to Parquet.
 
 use crate::errors::{Class, IntoPyErr};
+use crate::progress::Progress;
 use crate::runtime::env;
-use crate::sources::{self, bound, python_interrupt};
+use crate::sources::{self, bound};
 use crate::wait::without_gil;
 use headwater_arrow::{BytesLayout, ExportError, ExportOptions, ExportReport, ScanPlan, export};
 use headwater_env::Env;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pyo3::prelude::*;
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ pub(crate) struct Request<'a, 'py> {
     pub(crate) partitions: Option<Vec<i32>>,
     pub(crate) start: Option<&'a Bound<'py, PyAny>>,
     pub(crate) end: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) progress: bool,
+    pub(crate) progress: Option<&'a Bound<'py, PyAny>>,
 }
 
 /// Exports a topic of `target`.
@@ -28,7 +28,8 @@ pub(crate) fn run<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = target.py();
     let directory: PathBuf = request.to.extract()?;
-    let interrupt = python_interrupt();
+    let mut progress = Progress::new(py, request.progress, request.topic)?;
+    let interrupt = progress.interrupt();
     let plan = ScanPlan {
         start: bound(request.start, "start")?,
         end: bound(request.end, "end")?,
@@ -38,26 +39,14 @@ pub(crate) fn run<'py>(
     };
     let sources = sources::open(target, request.topic, BytesLayout::Binary, &interrupt)?;
     let options = ExportOptions { overwrite: request.overwrite, ..ExportOptions::default() };
-    let bar = bar(request.progress, request.topic);
     let env = env()?;
     let exported = without_gil(py, || {
         export(env.disk(), &plan, sources, &directory, &options, &mut |at| {
-            bar.set_length(at.offsets_total);
-            bar.set_position(at.offsets_done);
+            progress.show(at.offsets_done, at.offsets_total);
         })
     });
-    bar.finish_and_clear();
-    report(py, exported.map_err(|error| error.into_py_err(py))?)
-}
-
-/// A bar on stderr, hidden where stderr is not a terminal.
-fn bar(wanted: bool, topic: &str) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(
-        Some(0),
-        if wanted { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
-    );
-    let style = ProgressStyle::with_template("{prefix} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())).with_prefix(topic.to_owned())
+    let exported = progress.finish(py, exported.map_err(|error| error.into_py_err(py)))?;
+    report(py, exported)
 }
 
 fn report(py: Python<'_>, report: ExportReport) -> PyResult<Bound<'_, PyAny>> {

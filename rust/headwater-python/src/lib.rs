@@ -17,13 +17,18 @@ mod cli;
 mod config;
 mod consumer;
 mod delivery;
+mod display;
 mod errors;
 mod export;
+mod glance;
+mod hints;
 mod names;
 mod producer;
+mod progress;
 mod record;
 mod runtime;
 mod scan;
+mod silence;
 mod sources;
 mod target;
 mod wait;
@@ -45,6 +50,8 @@ mod _headwater {
     use super::consumer::Consumer;
     #[pymodule_export]
     use super::delivery::{Arrivals, Delivery, RecordMetadata};
+    #[pymodule_export]
+    use super::glance::{partition_bounds, read_records};
     #[pymodule_export]
     use super::producer::Producer;
     #[pymodule_export]

@@ -1,16 +1,18 @@
 //! The small tuples of `headwater._types`, made and read.
 
 use crate::errors::misuse;
+use crate::record::Record;
 use headwater_client::{OffsetAndMetadata, OffsetAndTimestamp};
 use headwater_record::TopicPartition;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::{PyDict, PyList, PyType};
 use std::collections::BTreeMap;
 
 static TOPIC_PARTITION: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static OFFSET_AND_METADATA: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static OFFSET_AND_TIMESTAMP: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static RECORDS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 /// `TopicPartition(topic, partition)`.
 pub(crate) fn topic_partition<'py>(py: Python<'py>, of: &TopicPartition) -> PyResult<Bound<'py, PyAny>> {
@@ -34,6 +36,11 @@ pub(crate) fn offset_and_timestamp<'py>(
     OFFSET_AND_TIMESTAMP
         .import(py, "headwater._types", "OffsetAndTimestamp")?
         .call1((of.offset, of.timestamp))
+}
+
+/// `Records`, the list that a notebook shows as a table.
+pub(crate) fn records(py: Python<'_>, records: Vec<Py<Record>>) -> PyResult<Bound<'_, PyAny>> {
+    RECORDS.import(py, "headwater._types", "Records")?.call1((PyList::new(py, records)?,))
 }
 
 /// One `(topic, partition)`.

@@ -1,9 +1,10 @@
 //! `Producer`: one call per record on a path without a future, a lock of ours or a Python object of ours.
 
-use crate::bytes_like::{OwnedHeaders, bytes_like, headers};
+use crate::bytes_like::{OwnedHeaders, bytes_like, check_serialized, headers};
 use crate::config::{pairs, take_callable};
 use crate::delivery::{Delivery, Reports};
 use crate::errors::{Class, IntoPyErr, misuse};
+use crate::hints;
 use crate::runtime::{Birthplace, env, runtime};
 use crate::target;
 use crate::wait::{seconds, wait};
@@ -229,7 +230,7 @@ impl Producer {
     fn usable(&self, py: Python<'_>) -> PyResult<()> {
         self.born.check("Producer")?;
         if self.closed.load(Ordering::Relaxed) {
-            return Err(Class::Closed.error(py, "the producer is closed", None, false, true));
+            return Err(Class::Closed.error(py, "the producer is closed; make a new one", None, false, true));
         }
         Ok(())
     }
@@ -262,11 +263,18 @@ impl Producer {
         key: Option<Bound<'py, PyAny>>,
         value: Option<Bound<'py, PyAny>>,
     ) -> PyResult<(Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>)> {
-        let apply = |with: &Option<Py<PyAny>>, part: Option<Bound<'py, PyAny>>| match (with, part) {
-            (Some(with), Some(part)) => with.bind(py).call1((part,)).map(Some),
+        let apply = |with: &Option<Py<PyAny>>, part: Option<Bound<'py, PyAny>>, what| match (with, part) {
+            (Some(with), Some(part)) => {
+                let made = with.bind(py).call1((part,))?;
+                check_serialized(&made, what)?;
+                Ok::<_, PyErr>(Some(made))
+            }
             (_, part) => Ok(part),
         };
-        Ok((apply(&self.key_serializer, key)?, apply(&self.value_serializer, value)?))
+        Ok((
+            apply(&self.key_serializer, key, "key_serializer")?,
+            apply(&self.value_serializer, value, "value_serializer")?,
+        ))
     }
 
     fn append(
@@ -316,6 +324,7 @@ impl Producer {
             Some((count, error)) => {
                 let code = error.code().map(|code| code.name());
                 let message = format!("{count} records were not delivered; the first: {error}");
+                let message = hints::with_hint(&message, hints::of_client(&error));
                 Err(Class::Broker.error(py, &message, code, error.retriable(), error.fatal()))
             }
         }

@@ -3,6 +3,7 @@
 //! A record holds a count on its batch and four numbers; bytes objects are made when an attribute is read. The batch is a
 //! copy of its own (decompressed where needed), so that one kept record keeps one batch alive and not a whole fetch.
 
+use crate::display;
 use crate::errors::IntoPyErr;
 use bytes::Bytes;
 use headwater_client::FetchedPartition;
@@ -116,6 +117,10 @@ impl Record {
         PyList::new(py, headers.collect::<Vec<_>>())
     }
 
+    fn _repr_html_<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        display::html(slf.as_any(), "record")
+    }
+
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let show = |field: &Field| match field.get(py, &self.batch) {
             None => Ok("None".to_owned()),
@@ -163,12 +168,29 @@ impl Deserializers {
         with: Option<&Py<PyAny>>,
         batch: &Batch,
         at: (u32, u32),
+        what: (&str, i64),
     ) -> PyResult<Field> {
         match (with, batch.bytes(py, at)) {
-            (Some(with), Some(bytes)) => Ok(Field::Made(with.bind(py).call1((bytes,))?.unbind())),
+            (Some(with), Some(bytes)) => match with.bind(py).call1((bytes,)) {
+                Ok(made) => Ok(Field::Made(made.unbind())),
+                Err(error) => Err(noted(py, error, batch, what)),
+            },
             _ => Ok(Field::Raw(at.0, at.1)),
         }
     }
+}
+
+/// The exception of a deserializer, with a note (where Python has them, from 3.11 on) that names the record.
+fn noted(py: Python<'_>, error: PyErr, batch: &Batch, (part, offset): (&str, i64)) -> PyErr {
+    let place = format!("{}-{}", batch.topic.bind(py), batch.partition);
+    let next = offset + 1;
+    let note = format!(
+        "the {part}_deserializer failed on the record at offset {offset} of {place}; seek to {next} to pass it, or read \
+         without the deserializer"
+    );
+    // Before 3.11 there are no notes; the exception itself is what matters.
+    error.value(py).call_method1("add_note", (note,)).ok();
+    error
 }
 
 /// Makes the records of what was fetched from one partition.
@@ -239,8 +261,8 @@ impl Found {
         Ok(Record {
             offset: self.offset,
             timestamp: self.timestamp,
-            key: with.field(py, with.key.as_ref(), &batch, place(self.key))?,
-            value: with.field(py, with.value.as_ref(), &batch, place(self.value))?,
+            key: with.field(py, with.key.as_ref(), &batch, place(self.key), ("key", self.offset))?,
+            value: with.field(py, with.value.as_ref(), &batch, place(self.value), ("value", self.offset))?,
             headers: (!self.headers.is_empty()).then(|| self.headers.into_iter().map(header).collect()),
             batch,
         })

@@ -2,6 +2,7 @@
 
 use crate::broker::Broker;
 use crate::errors::{Class, IntoPyErr};
+use crate::hints;
 use crate::runtime::{env, runtime};
 use crate::target;
 use crate::wait::without_gil;
@@ -10,6 +11,7 @@ use headwater_arrow::source::{
 };
 use headwater_arrow::{BytesLayout, Interrupt, Interruption, ScanBound};
 use headwater_client::{ConsumerConfig, Runtime};
+use headwater_log::OpenDirError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use std::collections::BTreeMap;
@@ -83,7 +85,8 @@ fn of_cluster(
     match found {
         Ok(Some(sources)) => Ok(sources),
         Ok(None) => {
-            let message = format!("topic {topic:?} does not exist");
+            let message =
+                hints::with_hint(&format!("topic {topic:?} does not exist"), Some(hints::UNKNOWN_TOPIC));
             Err(Class::Broker.error(py, &message, Some("UNKNOWN_TOPIC_OR_PARTITION"), true, false))
         }
         Err(error) => Err(error.into_py_err(py)),
@@ -109,7 +112,14 @@ impl IntoPyErr for StoppedDirError {
             Self::UnknownTopic { .. } => Some("UNKNOWN_TOPIC_OR_PARTITION"),
             Self::Directory(_) => None,
         };
-        Class::Storage.error(py, &self.to_string(), code, false, false)
+        let hint = match &self {
+            Self::Directory(OpenDirError::Lock(_)) => {
+                Some("while a broker runs, give it or its address instead of the directory")
+            }
+            Self::Directory(OpenDirError::Missing { .. }) => Some("expected the data directory of a broker"),
+            _ => None,
+        };
+        Class::Storage.error(py, &hints::with_hint(&self.to_string(), hint), code, false, false)
     }
 }
 

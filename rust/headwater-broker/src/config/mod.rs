@@ -47,6 +47,15 @@ pub fn broker_key(name: &str) -> Option<&'static Key> {
     find(broker::BROKER_KEYS, name)
 }
 
+/// The key that an unknown name was probably meant to be: another spelling, its beginning, or a typing error.
+pub fn nearest_key(keys: &'static [Key], name: &str) -> Option<&'static str> {
+    const SIMILAR: f64 = 0.85;
+    let name = name.trim().replace(['_', '-'], ".").to_ascii_lowercase();
+    let likeness = |key: &Key| if key.name == name { 1.0 } else { strsim::jaro_winkler(key.name, &name) };
+    let best = keys.iter().map(|key| (likeness(key), key.name)).max_by(|a, b| a.0.total_cmp(&b.0));
+    best.filter(|(likeness, _)| *likeness >= SIMILAR).map(|(_, name)| name)
+}
+
 fn find(keys: &'static [Key], name: &str) -> Option<&'static Key> {
     keys.binary_search_by(|key| key.name.cmp(name)).ok().map(|index| &keys[index])
 }
@@ -69,6 +78,19 @@ mod tests {
                 assert!(key.doc.ends_with('.'), "{}", key.name);
             }
         }
+    }
+
+    #[test]
+    fn unknown_names_lead_to_what_was_probably_meant() {
+        for (written, meant) in [
+            ("retention_ms", Some("retention.ms")),
+            ("retention", Some("retention.ms")),
+            ("cleanup.polcy", Some("cleanup.policy")),
+            ("colour", None),
+        ] {
+            assert_eq!(nearest_key(topic_keys(), written), meant, "{written}");
+        }
+        assert_eq!(nearest_key(broker_keys(), "num.partition"), Some("num.partitions"));
     }
 
     #[test]

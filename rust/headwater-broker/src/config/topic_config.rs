@@ -6,7 +6,7 @@ use headwater_log::{CleanupPolicy, LogConfig};
 use headwater_record::{ProduceRules, TimestampType};
 
 use super::layers::{Layers, Values};
-use super::{BrokerConfig, elements, topic_key};
+use super::{BrokerConfig, elements, nearest_key, topic_key, topic_keys};
 
 /// The settings of a topic's partitions.
 #[derive(Debug, Clone)]
@@ -90,12 +90,20 @@ impl Lookup<'_> {
 /// Checks what would be set on a topic; `changed` are the keys that the request names.
 pub(crate) fn check_topic_configs(values: &Values, changed: &BTreeSet<String>) -> Result<(), String> {
     for name in changed {
-        let key = topic_key(name).ok_or_else(|| format!("unknown topic config name: {name}"))?;
+        let key = topic_key(name).ok_or_else(|| unknown(name))?;
         if let Some(value) = values.get(name) {
             key.check(value).map_err(|error| error.to_string())?;
         }
     }
     check_lags(values)
+}
+
+/// The beginning is Kafka's wording.
+fn unknown(name: &str) -> String {
+    match nearest_key(topic_keys(), name) {
+        Some(meant) => format!("unknown topic config name: {name}; did you mean {meant}?"),
+        None => format!("unknown topic config name: {name}"),
+    }
 }
 
 /// The least time before compaction cannot exceed the most.

@@ -85,7 +85,7 @@ impl Admin {
             let outcomes = answer.results.iter().filter_map(|result| {
                 let resource = ConfigResource::read(result.resource_type, &result.resource_name)?;
                 let message = result.error_message.as_deref();
-                let checked = ClientError::check_with(result.error_code, message, || format!("{resource:?}"));
+                let checked = ClientError::check_with(result.error_code, message, || resource.to_string());
                 Some((resource, checked.map(|()| result.configs.iter().map(entry).collect())))
             });
             Ok(outcomes.collect())
@@ -126,7 +126,7 @@ impl Admin {
                     });
                 };
                 let message = result.error_message.as_deref();
-                ClientError::check_with(result.error_code, message, || format!("{resource:?}"))
+                ClientError::check_with(result.error_code, message, || resource.to_string())
             };
             let outcome = self.client.retrying(self.limit(), &doing, attempt).await;
             outcomes.insert(resource.clone(), outcome);

@@ -78,6 +78,17 @@ pub enum ConfigResource {
     Group(String),
 }
 
+impl std::fmt::Display for ConfigResource {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Topic(name) => write!(formatter, "topic {name}"),
+            Self::Broker(Some(id)) => write!(formatter, "broker {id}"),
+            Self::Broker(None) => formatter.write_str("all brokers"),
+            Self::Group(name) => write!(formatter, "group {name}"),
+        }
+    }
+}
+
 /// One setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigEntry {

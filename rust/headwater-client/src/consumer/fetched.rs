@@ -136,6 +136,28 @@ fn is_abort_marker(view: &BatchView<'_>) -> bool {
 }
 
 impl FetchedPartition {
+    /// Whole batches that were read in another way than by a fetch, with checksums verified.
+    pub fn from_batches(
+        topic: Arc<str>,
+        partition: i32,
+        bytes: Bytes,
+        start_offset: i64,
+        end_offset: i64,
+    ) -> Self {
+        Self {
+            topic,
+            partition,
+            bytes,
+            start_offset,
+            end_offset,
+            aborted: Vec::new(),
+            high_watermark: -1,
+            last_stable_offset: -1,
+            log_start_offset: -1,
+            decoded: Arc::default(),
+        }
+    }
+
     /// A cursor over the records.
     pub fn records(&self) -> RecordCursor<'_> {
         RecordCursor {

@@ -31,6 +31,7 @@ use crate::offsets::{self, OffsetAndMetadata};
 use crate::runtime::Runtime;
 use fetcher::Fetcher;
 use group::Member;
+use headwater_protocol::ErrorCode;
 use headwater_record::TopicPartition;
 use shared::Shared;
 use state::{Pattern, Position, Subscription};
@@ -127,8 +128,12 @@ impl Consumer {
     /// Joins the group for all topics whose whole name matches, also those created later (noticed within
     /// `metadata.max.age.ms`).
     pub fn subscribe_pattern(&self, pattern: &str) -> Result<(), ClientError> {
-        let regex = regex::Regex::new(&format!("^(?:{pattern})$"))
-            .map_err(|error| ClientError::Misuse(format!("the pattern cannot be used: {error}")))?;
+        let regex = regex::Regex::new(&format!("^(?:{pattern})$")).map_err(|error| {
+            // The last of several lines says what is wrong; the others draw where.
+            let error = error.to_string();
+            let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            ClientError::Misuse(format!("the pattern {pattern:?} is no regular expression: {reason}"))
+        })?;
         self.subscribe_to(Subscription::Pattern(Pattern { regex, matching: BTreeSet::new() }))
     }
 
@@ -222,6 +227,29 @@ impl Consumer {
     /// The topics subscribed to (of a pattern: those that match now), sorted.
     pub fn subscription(&self) -> Vec<Arc<str>> {
         self.shared().state().subscription.topics().into_iter().collect()
+    }
+
+    /// Whether there is nothing to poll for: no topics, no pattern and no partitions were asked for.
+    pub fn reads_nothing(&self) -> bool {
+        let state = self.shared().state();
+        match state.subscription {
+            Subscription::None => true,
+            Subscription::Partitions => state.partitions.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Topics to be read that the cluster does not have, as far as is known.
+    pub fn missing_topics(&self) -> Vec<Arc<str>> {
+        let image = self.client().metadata();
+        let state = self.shared().state();
+        let mut topics = state.subscription.topics();
+        topics.extend(state.partitions.keys().map(|partition| Arc::clone(&partition.topic)));
+        let is_missing = |topic: &Arc<str>| {
+            let unknown = |error: &ClientError| error.is(ErrorCode::UnknownTopicOrPartition);
+            image.topics.get(topic).is_some_and(|known| known.as_ref().is_err_and(unknown))
+        };
+        topics.into_iter().filter(is_missing).collect()
     }
 
     /// What is there already; never waits. Counts as a poll for `max.poll.interval.ms`; what earlier polls handed out
@@ -325,7 +353,11 @@ impl Consumer {
     ) -> Result<T, ClientError> {
         self.open()?;
         let mut state = self.shared().state();
-        let unknown = || ClientError::Misuse(format!("{partition} is not assigned to this consumer"));
+        let unknown = || {
+            ClientError::Misuse(format!(
+                "{partition} is not assigned to this consumer: assign it, or poll until the group does"
+            ))
+        };
         state.partitions.get_mut(partition).map(act).ok_or_else(unknown)
     }
 
@@ -346,6 +378,7 @@ impl Consumer {
             state.fetch_end = Some(range.end);
             state.committable = Some(offset);
         })?;
+        self.shared().state().forget_lost_position(partition);
         self.shared().wake_fetcher.notify_one();
         self.shared().changed.notify_waiters();
         Ok(())
@@ -365,6 +398,7 @@ impl Consumer {
         let all = self.assignment();
         for partition in if partitions.is_empty() { &all } else { partitions } {
             self.on(partition, |state| state.go_to(Position::Reset(spec)))?;
+            self.shared().state().forget_lost_position(partition);
         }
         self.shared().wake_fetcher.notify_one();
         Ok(())

@@ -236,6 +236,17 @@ impl State {
         }
     }
 
+    /// The position of a partition was set by hand: that it had none is no error any more.
+    pub(super) fn forget_lost_position(&mut self, name: &TopicPartition) {
+        self.errors.retain(|error| match error {
+            ClientError::NoOffset { topic, partition }
+            | ClientError::OffsetOutOfRange { topic, partition, .. } => {
+                *topic != name.topic || *partition != name.partition
+            }
+            _ => true,
+        });
+    }
+
     /// The events handed out earlier have been dealt with.
     pub(super) fn acknowledge(&mut self) {
         for waiting in self.handed_out.drain(..) {

@@ -219,7 +219,11 @@ impl Producer {
         match topic.0.last_error.load_full() {
             Some(error) => ClientError::clone(&error),
             None => {
-                ClientError::TimedOut { doing: format!("fetching metadata of topic {}", topic.name()), after }
+                let mut doing = format!("fetching metadata of topic {}", topic.name());
+                if let Some(trouble) = self.inner.client.trouble() {
+                    doing = format!("{doing} ({trouble})");
+                }
+                ClientError::TimedOut { doing, after }
             }
         }
     }
