@@ -17,11 +17,13 @@ from headwater._headwater import (
     Broker,
     Consumer,
     Delivery,
+    InferredSchema,
     Producer,
     Record,
     RecordMetadata,
     Scan,
     __version__,
+    infer_schema,
     scan,
 )
 from headwater._topic import Topic, Topics
@@ -78,6 +80,7 @@ __all__ = [
     "GroupListing",
     "Groups",
     "HeadwaterError",
+    "InferredSchema",
     "MemberDescription",
     "MissingLibraryError",
     "MisuseError",
@@ -101,5 +104,6 @@ __all__ = [
     "TopicPartition",
     "Topics",
     "__version__",
+    "infer_schema",
     "scan",
 ]

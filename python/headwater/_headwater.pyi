@@ -2,7 +2,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from datetime import datetime
 from os import PathLike
 from types import TracebackType
-from typing import Any, Literal, TypeAlias, final
+from typing import Any, Literal, Protocol, TypeAlias, final
 
 from typing_extensions import Self
 
@@ -29,11 +29,13 @@ __all__ = [
     "Broker",
     "Consumer",
     "Delivery",
+    "InferredSchema",
     "Producer",
     "Record",
     "RecordMetadata",
     "Scan",
     "__version__",
+    "infer_schema",
     "partition_bounds",
     "read_records",
     "run_cli",
@@ -48,6 +50,11 @@ _Partition = TopicPartition | tuple[str, int]
 _Listener = Callable[[list[TopicPartition]], object]
 _Bound = int | datetime | Mapping[int, int]
 _Target: TypeAlias = "Broker | str | Sequence[str]"
+
+class _ArrowSchema(Protocol):
+    def __arrow_c_schema__(self) -> object: ...
+
+_ValueSchema: TypeAlias = "str | _ArrowSchema | Mapping[str, str | _ArrowSchema]"
 
 @final
 class Broker:
@@ -288,9 +295,25 @@ class Consumer:
         says so if that is because no broker can be reached, or a topic does not exist.
         """
     def poll_arrow(
-        self, max_records: int | None = None, timeout: float | None = None, *, columns: Sequence[str] | None = None
+        self,
+        max_records: int | None = None,
+        timeout: float | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        value_format: Literal["json"] | None = None,
+        value_schema: _ValueSchema | None = None,
+        bad_rows: Literal["fail", "column"] = "fail",
+        sample: int = 1000,
     ) -> ArrowBatch:
-        """As `poll`, but as Arrow; at most 65,536 rows. Commits and groups work as with `poll`."""
+        """As `poll`, but as Arrow; at most 65,536 rows. Commits and groups work as with `poll`.
+
+        With `value_format="json"` values become typed columns, as in `scan`. Without a `value_schema` the first poll
+        that brings a JSON object infers it from up to `sample` of its records, prints it once on stderr, and later
+        polls go on with it; give one where a program depends on the columns.
+
+        Raises:
+            CorruptRecordError: a value is bad and `bad_rows` is "fail"; the next poll starts at the same records.
+        """
     def __iter__(self) -> Iterator[Record]: ...
     def __next__(self) -> Record: ...
     def position(self, partition: _Partition) -> int:
@@ -404,10 +427,16 @@ class Admin:
         start: _Bound | None = None,
         end: _Bound | None = None,
         progress: bool | Callable[[int, int], object] = True,
+        columns: Sequence[str] | None = None,
+        value_format: Literal["json"] | None = None,
+        value_schema: _ValueSchema | None = None,
+        bad_rows: Literal["fail", "column"] = "fail",
+        sample: int = 1000,
     ) -> ExportReport:
         """Writes retained records to Parquet: one folder `partition=N` per partition below `to`.
 
-        Bounded by what is visible when it starts. The target appears whole, by one rename at the end.
+        Bounded by what is visible when it starts. The target appears whole, by one rename at the end. `columns`,
+        `value_format` and the three after it are those of `scan`: values become typed columns of the files.
 
         Args:
             progress: True shows a bar in a notebook or on a terminal and nothing elsewhere. A callable gets (done,
@@ -416,6 +445,7 @@ class Admin:
 
         Raises:
             FileExistsError: the target exists and `overwrite` is not set.
+            CorruptRecordError: a value is bad and `bad_rows` is "fail"; nothing is left behind.
         """
     def close(self) -> None:
         """Ends all connections."""
@@ -432,9 +462,33 @@ class Scan:
     """A lazy Arrow stream over a topic: give it to `pyarrow.table`, `polars.DataFrame`, `duckdb` and the like."""
     @property
     def columns(self) -> list[str]:
-        """Names of the columns."""
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+        """Names of the columns. Reads the first records if the values' schema is to be inferred."""
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The stream. A requested schema may ask for views (`key`, `value`) and microseconds (`timestamp`)."""
+    def __arrow_c_schema__(self) -> object:
+        """The schema. Reads the first records if the values' schema is to be inferred."""
+
+@final
+class InferredSchema:
+    """Fields and types of JSON values, from `infer_schema`.
+
+    `str()` gives them as a DDL string. Both the string and the object will do as `value_schema`, the object for
+    anything else that reads Arrow schemas as well, such as `pyarrow.schema`.
+    """
+    @property
+    def names(self) -> list[str]:
+        """Names of the fields."""
+    @property
+    def records(self) -> int:
+        """How many records were looked at."""
+    @property
+    def bad_records(self) -> int:
+        """How many of these had a value that is not one JSON object; tombstones are not among them."""
     def __arrow_c_schema__(self) -> object: ...
+    def _repr_html_(self) -> str: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
 
 @final
 class ArrowBatch:
@@ -455,6 +509,11 @@ def scan(
     partitions: Sequence[int] | None = None,
     columns: Sequence[str] | None = None,
     batch_size: int = 65536,
+    value_format: Literal["json"] | None = None,
+    value_schema: _ValueSchema | None = None,
+    bad_rows: Literal["fail", "column"] = "fail",
+    sample: int = 1000,
+    config: Mapping[str, Any] | None = None,
 ) -> Scan:
     """A topic, or a part of it, as a lazy Arrow stream. Nothing is read before the stream is.
 
@@ -468,6 +527,50 @@ def scan(
         partitions: which partitions, in this order; default: all.
         columns: which columns, in this order; default: all.
         batch_size: rows of a batch at the most, up to 65,536.
+        value_format: "json" decodes each value, which must be one JSON object, into typed columns that stand in the
+            place of `value`. A field named like a record column, or `value_error`, is called `value_<name>`. With
+            `columns`, only what is asked for is decoded; `value` among them stands for all fields.
+        value_schema: the fields: a DDL string such as `"carrier string, delay long"`, a mapping of names to types
+            (Arrow's or Spark SQL's names), or anything with `__arrow_c_schema__`, such as a `pyarrow.Schema`. None
+            infers it from the first `sample` records, partition by partition, when it is first needed, and prints it
+            once on stderr. Absent fields are null, fields that are not in the schema are passed over.
+        bad_rows: what becomes of a value that is not one JSON object of these types. "fail" ends the scan with an
+            error that names topic, partition and offset. "column" makes the row's fields null and says why in a
+            string column `value_error`, which is null for good rows. A record without a value (a tombstone) is a row
+            of nulls, not an error.
+        sample: how many records the schema is inferred from.
+        config: Kafka's consumer settings, names with dots or underscores, for clusters; `isolation_level` counts for
+            brokers and directories as well.
+
+    Types: whole numbers fit `int`, `long` and the like, also as `11.0`; times are ISO-8601 text for `timestamp`
+    (microseconds, UTC) and `date`; `binary` is base64; `string` takes any other value as its JSON text.
+
+    Raises:
+        MisuseError: an argument has a value of the wrong form.
+        CorruptRecordError: no schema can be inferred, because no record sampled holds a JSON object with fields.
+    """
+
+def infer_schema(
+    topic: str,
+    target: _Target | PathLike[str],
+    *,
+    value_format: Literal["json"] = "json",
+    sample: int = 1000,
+    start: _Bound | None = None,
+    partitions: Sequence[int] | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> InferredSchema:
+    """The schema that `scan` with `value_format` would infer from the first `sample` records.
+
+    The same records always give the same schema: fields in the order in which they are first seen; whole numbers as
+    `long`, others as `double`, text (times as well) as `string`, arrays and objects as what is in them. A field that
+    was only ever null, or of kinds that do not go together, is `string`.
+
+    Args:
+        target, start, partitions, config: as in `scan`.
+
+    Raises:
+        CorruptRecordError: no record sampled holds a JSON object with fields.
     """
 
 def partition_bounds(topic: str, target: _Target | PathLike[str]) -> list[tuple[int, int, int]]:

@@ -90,8 +90,9 @@ enum Records {
 impl Decoder {
     /// A decoder into the columns of `projection`.
     pub fn new(projection: Projection, limits: BatchLimits) -> Decoder {
+        let rows = limits.rows.min(projection.rows_max()).max(1);
         Decoder {
-            limits: BatchLimits { rows: limits.rows.max(1), ..limits },
+            limits: BatchLimits { rows, ..limits },
             columns: Columns::new(projection),
             buffer: DecompressBuffer::new(),
             input: None,
@@ -232,12 +233,12 @@ impl Decoder {
     /// Takes what was collected, possibly no row, as a batch.
     ///
     /// # Errors
-    /// [`DecodeError::Arrow`], which would be a mistake of this crate.
+    /// [`DecodeError::BadValue`]. [`DecodeError::Arrow`] would be a mistake of this crate.
     pub fn take(&mut self) -> Result<RecordBatch, DecodeError> {
         if let Some(input) = &mut self.input {
             input.block = None;
         }
-        Ok(self.columns.take()?)
+        self.columns.take()
     }
 }
 

@@ -43,6 +43,18 @@ pub enum DecodeError {
         /// What is wrong with it.
         source: BatchError,
     },
+    /// A value does not fit its schema: mend the schema, or ask for a column of errors.
+    #[error("{topic}-{partition}: the value at offset {offset} is bad: {reason}")]
+    BadValue {
+        /// The topic.
+        topic: Arc<str>,
+        /// The partition.
+        partition: i32,
+        /// The record's offset.
+        offset: i64,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The columns could not be put together; a mistake of this crate, not of the data.
     #[error(transparent)]
     Arrow(#[from] ArrowError),

@@ -5,6 +5,8 @@
 //!   a Log in this process                                                     └─> FFI_ArrowArrayStream
 //!   a stopped broker's directory
 //!   a consumer over the network
+//!
+//!  with a `ValueSchema`, the bytes of JSON values become typed columns on the way: see `typed`
 //! ```
 //!
 //! Bytes of whole Kafka batches go in, columns come out; no object is made per record. Everything here blocks
@@ -24,6 +26,7 @@ mod plan;
 mod scan;
 mod schema;
 pub mod source;
+mod typed;
 
 pub use decode::{BatchLimits, Decoder, Filled, RawRange, decode_fetched};
 pub use error::{DecodeError, FilePosition, ScanError, SourceError};
@@ -35,3 +38,6 @@ pub use partition::PartitionScan;
 pub use plan::{ScanBound, ScanPlan};
 pub use scan::Scan;
 pub use schema::{BytesLayout, Column, Projection, ProjectionError};
+pub use typed::{
+    BadRows, DdlError, InferError, Inferred, ValueSchema, ValueSchemaError, infer_fetched, infer_values,
+};

@@ -1,8 +1,11 @@
 //! The columns of a topic, and the choice of them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
+
+use crate::typed::{BadRows, TypedValues, VALUE_ERROR, ValueSchema, output_names};
 
 /// One column of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,7 +20,8 @@ pub enum Column {
     Partition,
     /// `offset`: int64.
     Offset,
-    /// `timestamp`: timestamp(ms, UTC); a record without one has -1, the last millisecond of 1969, as in Kafka.
+    /// `timestamp`: timestamp(ms, UTC), or in microseconds if these are requested; a record without one has -1 ms,
+    /// the last millisecond of 1969, as in Kafka.
     Timestamp,
     /// `timestamp_type`: int32, 0 for CreateTime and 1 for LogAppendTime.
     TimestampType,
@@ -58,13 +62,13 @@ impl Column {
         Column::ALL.into_iter().find(|column| column.name() == name)
     }
 
-    fn field(self, layout: BytesLayout) -> Field {
+    fn field(self, layout: BytesLayout, time_unit: TimeUnit) -> Field {
         let (data_type, nullable) = match self {
             Column::Key | Column::Value => (layout.data_type(), true),
             Column::Topic => (DataType::Utf8, false),
             Column::Partition | Column::TimestampType => (DataType::Int32, false),
             Column::Offset => (DataType::Int64, false),
-            Column::Timestamp => (DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())), false),
+            Column::Timestamp => (DataType::Timestamp(time_unit, Some("UTC".into())), false),
             Column::Headers => (DataType::List(Arc::new(header_field())), false),
         };
         Field::new(self.name(), data_type, nullable)
@@ -99,18 +103,33 @@ impl BytesLayout {
     }
 }
 
+/// One column of the batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// A column that every record has.
+    Record(Column),
+    /// The field of this index among those that are decoded.
+    Field(usize),
+    /// Why the row's typed columns are null.
+    ValueError,
+}
+
 /// The columns asked for, in that order.
 #[derive(Clone, Debug)]
 pub struct Projection {
-    columns: Arc<[Column]>,
+    slots: Arc<[Slot]>,
     layout: BytesLayout,
+    time_unit: TimeUnit,
+    typed: Option<Arc<TypedValues>>,
     schema: SchemaRef,
 }
 
 impl Projection {
     /// All columns.
     pub fn all(layout: BytesLayout) -> Projection {
-        Projection::build(&Column::ALL, layout)
+        let slots =
+            Column::ALL.map(|column| (Slot::Record(column), column.field(layout, TimeUnit::Millisecond)));
+        Projection::build(slots.to_vec(), layout, TimeUnit::Millisecond, None)
     }
 
     /// These columns.
@@ -119,12 +138,7 @@ impl Projection {
     /// [`ProjectionError::Twice`] for a column that is named more than once. No column at all is allowed: such
     /// batches carry their number of rows only.
     pub fn new(columns: &[Column], layout: BytesLayout) -> Result<Projection, ProjectionError> {
-        for (index, column) in columns.iter().enumerate() {
-            if columns[..index].contains(column) {
-                return Err(ProjectionError::Twice { name: column.name() });
-            }
-        }
-        Ok(Projection::build(columns, layout))
+        Projection::from_names(columns.iter().map(|column| column.name()), layout)
     }
 
     /// The columns of these names.
@@ -135,44 +149,189 @@ impl Projection {
         names: impl IntoIterator<Item = &'a str>,
         layout: BytesLayout,
     ) -> Result<Projection, ProjectionError> {
-        let column = |name: &str| {
-            Column::from_name(name).ok_or_else(|| ProjectionError::Unknown { name: name.to_owned() })
-        };
-        let columns: Vec<Column> = names.into_iter().map(column).collect::<Result<_, _>>()?;
-        Projection::new(&columns, layout)
+        let known = Projection::all(layout);
+        known.choose(names, |name| vec![name])
     }
 
-    /// This projection in the layout that `requested` wants: views if its `key` or `value` is a `BinaryView`.
+    /// The columns of these names (default: all) where `value` is replaced, at its place, by one column per field of
+    /// `values`, and with [`BadRows::Column`] by `value_error` after them. Only fields that are asked for are decoded;
+    /// `value_error` alone speaks of all of them.
+    ///
+    /// # Errors
+    /// [`ProjectionError`], naming the column.
+    pub fn with_values(
+        names: Option<&[&str]>,
+        values: &ValueSchema,
+        bad_rows: BadRows,
+        layout: BytesLayout,
+    ) -> Result<Projection, ProjectionError> {
+        let unit = TimeUnit::Millisecond;
+        let output = output_names(values.fields());
+        let mut slots = Vec::new();
+        for column in Column::ALL {
+            if column != Column::Value {
+                slots.push((Slot::Record(column), column.field(layout, unit)));
+                continue;
+            }
+            for (index, (field, name)) in values.fields().iter().zip(&output).enumerate() {
+                slots.push((Slot::Field(index), field.as_ref().clone().with_name(name)));
+            }
+            if bad_rows == BadRows::Column {
+                slots.push((Slot::ValueError, Field::new(VALUE_ERROR, DataType::Utf8, true)));
+            }
+        }
+        let typed = TypedValues { fields: values.fields().clone(), bad_rows };
+        let all = Projection::build(slots, layout, unit, Some(typed));
+        let Some(names) = names else { return Ok(all) };
+        let mut in_place: Vec<&str> = output.iter().map(String::as_str).collect();
+        if bad_rows == BadRows::Column {
+            in_place.push(VALUE_ERROR);
+        }
+        let chosen = all.choose(names.iter().copied(), |name| match Column::from_name(name) {
+            Some(Column::Value) => in_place.clone(),
+            _ => vec![name],
+        })?;
+        Ok(chosen.without_unused_fields())
+    }
+
+    /// Those of this projection's columns that have these names, each of which may stand for several.
+    fn choose<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a str>,
+        meaning: impl Fn(&'a str) -> Vec<&'a str>,
+    ) -> Result<Projection, ProjectionError> {
+        let mut chosen = Vec::new();
+        let mut seen = HashSet::new();
+        for name in names.into_iter().flat_map(meaning) {
+            let Ok(index) = self.schema.index_of(name) else {
+                let expected: Vec<&str> = self.names().collect();
+                return Err(ProjectionError::Unknown {
+                    name: name.to_owned(),
+                    expected: expected.join(", "),
+                });
+            };
+            if !seen.insert(index) {
+                return Err(ProjectionError::Twice { name: name.to_owned() });
+            }
+            chosen.push((self.slots[index], self.schema.field(index).clone()));
+        }
+        let typed = self.typed.as_deref().cloned();
+        Ok(Projection::build(chosen, self.layout, self.time_unit, typed))
+    }
+
+    /// Leaves out the fields that no column shows, unless only their errors are asked for.
+    fn without_unused_fields(self) -> Projection {
+        let Some(typed) = &self.typed else { return self };
+        let shown = |slot: &Slot| matches!(slot, Slot::Field(_));
+        let only_errors = !self.slots.iter().any(shown) && self.slots.contains(&Slot::ValueError);
+        if only_errors {
+            return self;
+        }
+        let mut fields: Vec<FieldRef> = Vec::new();
+        let slots = self.slots.iter().zip(self.schema.fields()).map(|(slot, field)| {
+            let slot = match slot {
+                Slot::Field(index) => {
+                    fields.push(typed.fields[*index].clone());
+                    Slot::Field(fields.len() - 1)
+                }
+                other => *other,
+            };
+            (slot, field.as_ref().clone())
+        });
+        let slots = slots.collect();
+        let typed = TypedValues { fields: fields.into(), bad_rows: typed.bad_rows };
+        Projection::build(slots, self.layout, self.time_unit, Some(typed))
+    }
+
+    /// This projection in the layout that `requested` wants: views if its `key` or `value` is a `BinaryView`,
+    /// timestamps in microseconds if its `timestamp` has them.
     ///
     /// A requested schema is a wish: types that cannot be given are passed over, as the PyCapsule interface allows.
     pub fn with_requested(&self, requested: &Schema) -> Projection {
-        let wants = |field: &Arc<Field>| {
+        let wants_views = |field: &FieldRef| {
             matches!(Column::from_name(field.name()), Some(Column::Key | Column::Value))
                 && field.data_type() == &DataType::BinaryView
         };
-        let layout =
-            if requested.fields().iter().any(wants) { BytesLayout::View } else { BytesLayout::Binary };
-        Projection::build(&self.columns, layout)
+        let wants_micros = |field: &FieldRef| {
+            Column::from_name(field.name()) == Some(Column::Timestamp)
+                && matches!(field.data_type(), DataType::Timestamp(TimeUnit::Microsecond, _))
+        };
+        let wished = requested.fields();
+        let layout = if wished.iter().any(wants_views) { BytesLayout::View } else { BytesLayout::Binary };
+        let unit =
+            if wished.iter().any(wants_micros) { TimeUnit::Microsecond } else { TimeUnit::Millisecond };
+        self.laid_out(layout, unit)
     }
 
-    fn build(columns: &[Column], layout: BytesLayout) -> Projection {
-        let fields: Vec<Field> = columns.iter().map(|column| column.field(layout)).collect();
-        Projection { columns: columns.into(), layout, schema: Arc::new(Schema::new(fields)) }
+    /// The same columns, laid out differently.
+    fn laid_out(&self, layout: BytesLayout, time_unit: TimeUnit) -> Projection {
+        let slots = self.slots.iter().zip(self.schema.fields()).map(|(slot, field)| match slot {
+            Slot::Record(column) => (*slot, column.field(layout, time_unit)),
+            _ => (*slot, field.as_ref().clone()),
+        });
+        Projection::build(slots.collect(), layout, time_unit, self.typed.as_deref().cloned())
     }
 
-    /// The columns, in order.
-    pub fn columns(&self) -> &[Column] {
-        &self.columns
+    /// The same columns without `column`, in the `Binary` layout.
+    pub(crate) fn without(&self, column: Column) -> Projection {
+        let kept =
+            self.slots.iter().zip(self.schema.fields()).filter(|(slot, _)| **slot != Slot::Record(column));
+        let kept = kept.map(|(slot, field)| (*slot, field.as_ref().clone())).collect();
+        let typed = self.typed.as_deref().cloned();
+        Projection::build(kept, self.layout, self.time_unit, typed)
+            .laid_out(BytesLayout::Binary, self.time_unit)
     }
 
-    /// Whether `column` is among them.
+    fn build(
+        slots: Vec<(Slot, Field)>,
+        layout: BytesLayout,
+        time_unit: TimeUnit,
+        typed: Option<TypedValues>,
+    ) -> Projection {
+        let (slots, fields): (Vec<Slot>, Vec<Field>) = slots.into_iter().unzip();
+        let schema = Arc::new(Schema::new(fields));
+        Projection { slots: slots.into(), layout, time_unit, typed: typed.map(Arc::new), schema }
+    }
+
+    /// The columns' names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.schema.fields().iter().map(|field| field.name().as_str())
+    }
+
+    /// Names of the columns that are fields of values.
+    pub(crate) fn typed_names(&self) -> impl Iterator<Item = &str> {
+        let typed = |(slot, name)| matches!(slot, &Slot::Field(_)).then_some(name);
+        self.slots.iter().zip(self.names()).filter_map(typed)
+    }
+
+    pub(crate) fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// Whether `column`, as every record has it, is among them.
     pub fn contains(&self, column: Column) -> bool {
-        self.columns.contains(&column)
+        self.slots.contains(&Slot::Record(column))
+    }
+
+    /// The fields to decode, if there is any.
+    pub(crate) fn typed(&self) -> Option<&TypedValues> {
+        self.typed.as_deref().filter(|typed| !typed.fields.is_empty())
+    }
+
+    /// Rows that one batch may have: even a row of nulls takes room for each typed column, whatever its value's size.
+    pub(crate) fn rows_max(&self) -> usize {
+        const CELLS_MAX: usize = 8 << 20;
+        let fields = self.typed().map_or(0, |typed| typed.fields.len());
+        (CELLS_MAX / fields.max(1)).max(1)
     }
 
     /// How keys and values are laid out.
     pub fn layout(&self) -> BytesLayout {
         self.layout
+    }
+
+    pub(crate) fn time_unit(&self) -> TimeUnit {
+        self.time_unit
     }
 
     /// The schema of the batches.
@@ -185,17 +344,17 @@ impl Projection {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProjectionError {
     /// There is no such column.
-    #[error(
-        "unknown column `{name}`: expected key, value, topic, partition, offset, timestamp, timestamp_type or headers"
-    )]
+    #[error("unknown column `{name}`; expected some of {expected}")]
     Unknown {
         /// The name given.
         name: String,
+        /// The names there are.
+        expected: String,
     },
     /// The column was named before.
     #[error("column `{name}` is named twice")]
     Twice {
         /// Its name.
-        name: &'static str,
+        name: String,
     },
 }

@@ -25,6 +25,7 @@ mod properties;
 mod record_text;
 mod session;
 mod table;
+mod values;
 
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;

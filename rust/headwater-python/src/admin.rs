@@ -6,6 +6,7 @@ use crate::hints;
 use crate::names::{self, by_partition, read_partition, read_partitions};
 use crate::runtime::{Birthplace, env};
 use crate::target;
+use crate::values::ValueOptions;
 use crate::wait::wait;
 use headwater_client::admin::{
     ConfigChange, ConfigEntry, ConfigResource, Each, GroupDescription, NewTopic, OffsetSpec, TopicDescription,
@@ -232,8 +233,12 @@ impl Admin {
     }
 
     #[pyo3(
-        signature = (topic, to, *, overwrite=false, partitions=None, start=None, end=None, progress=None),
-        text_signature = "(self, topic, to, *, overwrite=False, partitions=None, start=None, end=None, progress=True)"
+        signature = (
+            topic, to, *, overwrite=false, partitions=None, start=None, end=None, progress=None,
+            columns=None, value_format=None, value_schema=None, bad_rows="fail", sample=1000
+        ),
+        text_signature = "(self, topic, to, *, overwrite=False, partitions=None, start=None, end=None, progress=True, \
+            columns=None, value_format=None, value_schema=None, bad_rows='fail', sample=1000)"
     )]
     #[expect(clippy::too_many_arguments, reason = "the options of an export")]
     fn export<'py>(
@@ -246,9 +251,25 @@ impl Admin {
         start: Option<&Bound<'py, PyAny>>,
         end: Option<&Bound<'py, PyAny>>,
         progress: Option<&Bound<'py, PyAny>>,
+        columns: Option<Vec<String>>,
+        value_format: Option<&str>,
+        value_schema: Option<&Bound<'py, PyAny>>,
+        bad_rows: &str,
+        sample: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.born.check("Admin")?;
-        let request = crate::export::Request { topic, to, overwrite, partitions, start, end, progress };
+        let values = ValueOptions::read(py, value_format, value_schema, bad_rows, sample)?;
+        let request = crate::export::Request {
+            topic,
+            to,
+            overwrite,
+            partitions,
+            start,
+            end,
+            progress,
+            columns,
+            values,
+        };
         crate::export::run(self.target.bind(py), &request)
     }
 

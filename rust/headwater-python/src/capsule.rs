@@ -3,7 +3,7 @@
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema};
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_array::{Array, RecordBatch, RecordBatchReader, StructArray};
-use arrow_schema::{ArrowError, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
@@ -24,11 +24,31 @@ pub(crate) fn schema<'py>(py: Python<'py>, schema: &Schema) -> PyResult<Bound<'p
 
 /// The schema that a consumer of a capsule asks for.
 pub(crate) fn requested(capsule: Option<&Bound<'_, PyCapsule>>) -> PyResult<Option<Schema>> {
-    let Some(capsule) = capsule else { return Ok(None) };
+    capsule.map(|capsule| read_schema(capsule, |ffi| Schema::try_from(ffi))).transpose()
+}
+
+/// The schema of anything with `__arrow_c_schema__`.
+pub(crate) fn schema_of(given: &Bound<'_, PyAny>) -> PyResult<Schema> {
+    read_schema(&given_capsule(given)?, |ffi| Schema::try_from(ffi))
+}
+
+/// The type of anything with `__arrow_c_schema__`.
+pub(crate) fn data_type_of(given: &Bound<'_, PyAny>) -> PyResult<DataType> {
+    read_schema(&given_capsule(given)?, |ffi| DataType::try_from(ffi))
+}
+
+fn given_capsule<'py>(given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyCapsule>> {
+    Ok(given.call_method0("__arrow_c_schema__")?.cast_into()?)
+}
+
+fn read_schema<T>(
+    capsule: &Bound<'_, PyCapsule>,
+    read: impl FnOnce(&FFI_ArrowSchema) -> Result<T, ArrowError>,
+) -> PyResult<T> {
     let pointer = capsule.pointer_checked(Some(SCHEMA))?;
     // SAFETY: a capsule of this name holds an ArrowSchema that stays alive as long as the capsule.
     let ffi: &FFI_ArrowSchema = unsafe { pointer.cast().as_ref() };
-    Schema::try_from(ffi).map(Some).map_err(|error| arrow_error(&error))
+    read(ffi).map_err(|error| arrow_error(&error))
 }
 
 /// A reader as a capsule. Its `next` runs with the GIL released, whether or not the caller holds it.

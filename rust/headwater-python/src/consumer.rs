@@ -11,7 +11,9 @@ use crate::runtime::{Birthplace, env};
 use crate::scan::ArrowBatch;
 use crate::silence::{LOOK_AFTER, Silence};
 use crate::target;
+use crate::values::ValueOptions;
 use crate::wait::{seconds, wait};
+use headwater_arrow::ValueSchema;
 use headwater_client::{
     ConsumerConfig, FetchedPartition, OffsetAndMetadata, PollLimits, Polled, RebalanceEvent, RebalanceKind,
     Runtime,
@@ -48,6 +50,8 @@ struct State {
     listener: Listener,
     /// Polled for iteration and not handed out yet.
     buffered: VecDeque<Py<Record>>,
+    /// What the values of `poll_arrow` were found to be.
+    value_schema: Option<ValueSchema>,
 }
 
 #[derive(Default, Clone)]
@@ -174,16 +178,25 @@ impl Consumer {
         names::records(py, records)
     }
 
-    #[pyo3(signature = (max_records=None, timeout=None, *, columns=None))]
+    #[pyo3(signature = (
+        max_records=None, timeout=None, *, columns=None,
+        value_format=None, value_schema=None, bad_rows="fail", sample=1000
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "the options of a poll")]
     fn poll_arrow(
         &self,
         py: Python<'_>,
         max_records: Option<usize>,
         timeout: Option<f64>,
         columns: Option<Vec<String>>,
+        value_format: Option<&str>,
+        value_schema: Option<&Bound<'_, PyAny>>,
+        bad_rows: &str,
+        sample: usize,
     ) -> PyResult<ArrowBatch> {
         self.usable(py)?;
-        crate::scan::poll_arrow(self, py, max_records, timeout, columns)
+        let values = ValueOptions::read(py, value_format, value_schema, bad_rows, sample)?;
+        crate::scan::poll_arrow(self, py, max_records, timeout, columns.as_deref(), values)
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -387,6 +400,16 @@ impl Consumer {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The schema of values that an earlier poll inferred.
+    pub(crate) fn value_schema(&self) -> Option<ValueSchema> {
+        self.state().value_schema.clone()
+    }
+
+    /// Keeps the schema for later polls.
+    pub(crate) fn keep_value_schema(&self, schema: &ValueSchema) {
+        self.state().value_schema = Some(schema.clone());
     }
 
     fn read_topics(&self, topics: &[String], grouped: bool) -> Result<(), headwater_client::ClientError> {

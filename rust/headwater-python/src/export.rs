@@ -3,7 +3,8 @@
 use crate::errors::{Class, IntoPyErr};
 use crate::progress::Progress;
 use crate::runtime::env;
-use crate::sources::{self, bound};
+use crate::sources::{self, ReadConfig, bound};
+use crate::values::{self, ValueOptions};
 use crate::wait::without_gil;
 use headwater_arrow::{BytesLayout, ExportError, ExportOptions, ExportReport, ScanPlan, export};
 use headwater_env::Env;
@@ -19,6 +20,8 @@ pub(crate) struct Request<'a, 'py> {
     pub(crate) start: Option<&'a Bound<'py, PyAny>>,
     pub(crate) end: Option<&'a Bound<'py, PyAny>>,
     pub(crate) progress: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) columns: Option<Vec<String>>,
+    pub(crate) values: Option<ValueOptions>,
 }
 
 /// Exports a topic of `target`.
@@ -37,7 +40,18 @@ pub(crate) fn run<'py>(
         interrupt: interrupt.clone(),
         ..ScanPlan::default()
     };
-    let sources = sources::open(target, request.topic, BytesLayout::Binary, &interrupt)?;
+    let config = ReadConfig::default();
+    let sources = || sources::open(target, request.topic, BytesLayout::Binary, &config, &interrupt);
+    let columns = request.columns.as_deref();
+    let projection = match &request.values {
+        None => values::projection(py, columns, None)?,
+        Some(options) => {
+            let schema = options.schema(py, request.topic, &plan, sources)?;
+            values::projection(py, columns, Some((&schema, options.bad_rows)))?
+        }
+    };
+    let plan = ScanPlan { projection, ..plan };
+    let sources = sources()?;
     let options = ExportOptions { overwrite: request.overwrite, ..ExportOptions::default() };
     let env = env()?;
     let exported = without_gil(py, || {

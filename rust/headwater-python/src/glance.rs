@@ -5,7 +5,7 @@
 
 use crate::errors::IntoPyErr;
 use crate::record::{Deserializers, Record, decode};
-use crate::sources::{self, python_interrupt};
+use crate::sources::{self, ReadConfig, python_interrupt};
 use crate::wait::without_gil;
 use headwater_arrow::source::{PartitionSource, RawBatches};
 use headwater_arrow::{BytesLayout, Interrupt};
@@ -24,7 +24,7 @@ const READ_BYTES: usize = 64 << 10;
 pub(crate) fn partition_bounds(topic: &str, target: &Bound<'_, PyAny>) -> PyResult<Vec<(i32, i64, i64)>> {
     let py = target.py();
     let interrupt = python_interrupt();
-    let sources = sources::open(target, topic, BytesLayout::Binary, &interrupt)?;
+    let sources = sources::open(target, topic, BytesLayout::Binary, &ReadConfig::default(), &interrupt)?;
     let bounds = without_gil(py, || {
         let ask = |mut source: Box<dyn PartitionSource>| {
             let bounds = source.bounds(&*interrupt)?;
@@ -44,7 +44,7 @@ pub(crate) fn read_records(
     limit: usize,
 ) -> PyResult<BTreeMap<i32, Vec<Py<Record>>>> {
     let interrupt = python_interrupt();
-    let sources = sources::open(target, topic, BytesLayout::Binary, &interrupt)?;
+    let sources = sources::open(target, topic, BytesLayout::Binary, &ReadConfig::default(), &interrupt)?;
     let mut found = BTreeMap::new();
     for mut source in sources {
         if let Some((start, end)) = ranges.get(&source.partition()) {

@@ -31,6 +31,7 @@ mod scan;
 mod silence;
 mod sources;
 mod target;
+mod values;
 mod wait;
 
 use pyo3::prelude::*;
@@ -57,7 +58,9 @@ mod _headwater {
     #[pymodule_export]
     use super::record::Record;
     #[pymodule_export]
-    use super::scan::{ArrowBatch, Scan, scan};
+    use super::scan::{ArrowBatch, Scan, infer_schema, scan};
+    #[pymodule_export]
+    use super::values::InferredSchema;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

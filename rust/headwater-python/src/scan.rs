@@ -4,14 +4,20 @@ use crate::capsule;
 use crate::consumer::{Consumer, starts};
 use crate::errors::{Class, IntoPyErr, misuse};
 use crate::runtime::Birthplace;
-use crate::sources::{self, bound, python_interrupt};
+use crate::sources::{self, ReadConfig, bound, python_interrupt};
+use crate::values::{self, InferredSchema, ValueOptions};
 use crate::wait::{seconds, without_gil};
 use arrow_array::{RecordBatch, RecordBatchIterator};
 use arrow_schema::SchemaRef;
-use headwater_arrow::{BatchLimits, BytesLayout, Projection, ScanBound, ScanPlan, decode_fetched};
-use headwater_client::PollLimits;
+use headwater_arrow::source::PartitionSource;
+use headwater_arrow::{
+    BatchLimits, BytesLayout, Column, Interrupt, Projection, ScanBound, ScanPlan, decode_fetched,
+    infer_fetched,
+};
+use headwater_client::{FetchedPartition, PollLimits};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
+use std::sync::{Arc, OnceLock};
 
 /// Rows of an Arrow batch where the caller does not say.
 const ROWS: usize = 65_536;
@@ -23,17 +29,24 @@ const POLL_BYTES: usize = 32 << 20;
 pub(crate) struct Scan {
     topic: String,
     target: Py<PyAny>,
-    projection: Projection,
     start: ScanBound,
     end: ScanBound,
     partitions: Option<Vec<i32>>,
+    columns: Option<Vec<String>>,
+    values: Option<ValueOptions>,
     batch_size: usize,
+    config: ReadConfig,
+    // Known at once, unless the values' schema is to be inferred: then when it is first needed.
+    projection: OnceLock<Projection>,
     born: Birthplace,
 }
 
 /// A topic, or a part of it, as Arrow.
 #[pyfunction]
-#[pyo3(signature = (topic, target, *, start=None, end=None, partitions=None, columns=None, batch_size=65_536))]
+#[pyo3(signature = (
+    topic, target, *, start=None, end=None, partitions=None, columns=None, batch_size=65_536,
+    value_format=None, value_schema=None, bad_rows="fail", sample=1000, config=None
+))]
 #[expect(clippy::too_many_arguments, reason = "the options of a scan")]
 pub(crate) fn scan(
     py: Python<'_>,
@@ -44,26 +57,96 @@ pub(crate) fn scan(
     partitions: Option<Vec<i32>>,
     columns: Option<Vec<String>>,
     batch_size: usize,
+    value_format: Option<&str>,
+    value_schema: Option<&Bound<'_, PyAny>>,
+    bad_rows: &str,
+    sample: usize,
+    config: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Scan> {
     if batch_size == 0 || batch_size > ROWS {
         return Err(misuse(py, &format!("batch_size expects a number from 1 to {ROWS}, got {batch_size}")));
     }
-    Ok(Scan {
+    let values = ValueOptions::read(py, value_format, value_schema, bad_rows, sample)?;
+    let scan = Scan {
         topic,
         target,
-        projection: projection(py, columns)?,
         start: bound(start, "start")?,
         end: bound(end, "end")?,
         partitions,
+        columns,
+        values,
         batch_size,
+        config: ReadConfig::read(config)?,
+        projection: OnceLock::new(),
         born: Birthplace::here(),
-    })
+    };
+    if scan.values.as_ref().is_none_or(|values| values.schema.is_some()) {
+        scan.projection(py)?;
+    }
+    Ok(scan)
 }
 
-fn projection(py: Python<'_>, columns: Option<Vec<String>>) -> PyResult<Projection> {
-    let Some(columns) = columns else { return Ok(Projection::all(BytesLayout::Binary)) };
-    Projection::from_names(columns.iter().map(String::as_str), BytesLayout::Binary)
-        .map_err(|error| misuse(py, &error.to_string()))
+/// The schema that a scan with `value_format` and no `value_schema` would find.
+#[pyfunction]
+#[pyo3(signature = (
+    topic, target, *, value_format="json", sample=1000, start=None, partitions=None, config=None
+))]
+#[expect(clippy::too_many_arguments, reason = "the options of a scan")]
+pub(crate) fn infer_schema(
+    py: Python<'_>,
+    topic: &str,
+    target: &Bound<'_, PyAny>,
+    value_format: &str,
+    sample: usize,
+    start: Option<&Bound<'_, PyAny>>,
+    partitions: Option<Vec<i32>>,
+    config: Option<&Bound<'_, PyAny>>,
+) -> PyResult<InferredSchema> {
+    ValueOptions::read(py, Some(value_format), None, "fail", sample)?;
+    let config = ReadConfig::read(config)?;
+    let interrupt = python_interrupt();
+    let sources = sources::open(target, topic, BytesLayout::Binary, &config, &interrupt)?;
+    let plan = ScanPlan { start: bound(start, "start")?, partitions, interrupt, ..ScanPlan::default() };
+    Ok(values::infer(py, &plan, sources, sample)?.into())
+}
+
+impl Scan {
+    fn projection(&self, py: Python<'_>) -> PyResult<&Projection> {
+        if let Some(known) = self.projection.get() {
+            return Ok(known);
+        }
+        let made = match &self.values {
+            None => values::projection(py, self.columns.as_deref(), None)?,
+            Some(options) => {
+                let plan = self.plan(Projection::all(BytesLayout::Binary), python_interrupt());
+                let sources = || self.sources(py, BytesLayout::Binary, &plan.interrupt);
+                let schema = options.schema(py, &self.topic, &plan, sources)?;
+                values::projection(py, self.columns.as_deref(), Some((&schema, options.bad_rows)))?
+            }
+        };
+        Ok(self.projection.get_or_init(|| made))
+    }
+
+    fn plan(&self, projection: Projection, interrupt: Arc<dyn Interrupt>) -> ScanPlan {
+        ScanPlan {
+            projection,
+            start: self.start.clone(),
+            end: self.end.clone(),
+            partitions: self.partitions.clone(),
+            limits: BatchLimits { rows: self.batch_size, ..BatchLimits::default() },
+            interrupt,
+            ..ScanPlan::default()
+        }
+    }
+
+    fn sources(
+        &self,
+        py: Python<'_>,
+        layout: BytesLayout,
+        interrupt: &Arc<dyn Interrupt>,
+    ) -> PyResult<Vec<Box<dyn PartitionSource>>> {
+        sources::open(self.target.bind(py), &self.topic, layout, &self.config, interrupt)
+    }
 }
 
 #[pymethods]
@@ -76,31 +159,25 @@ impl Scan {
     ) -> PyResult<Bound<'py, PyCapsule>> {
         self.born.check("Scan")?;
         let projection = match capsule::requested(requested_schema)? {
-            Some(requested) => self.projection.with_requested(&requested),
-            None => self.projection.clone(),
+            Some(requested) => self.projection(py)?.with_requested(&requested),
+            None => self.projection(py)?.clone(),
         };
         let interrupt = python_interrupt();
-        let sources = sources::open(self.target.bind(py), &self.topic, projection.layout(), &interrupt)?;
-        let plan = ScanPlan {
-            projection,
-            start: self.start.clone(),
-            end: self.end.clone(),
-            partitions: self.partitions.clone(),
-            limits: BatchLimits { rows: self.batch_size, ..BatchLimits::default() },
-            interrupt,
-            ..ScanPlan::default()
-        };
+        let sources = self.sources(py, projection.layout(), &interrupt)?;
+        let plan = self.plan(projection, interrupt);
         let scan = headwater_arrow::Scan::new(plan, sources).map_err(|error| error.into_py_err(py))?;
         capsule::stream(py, scan)
     }
 
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
-        capsule::schema(py, self.projection.schema())
+        self.born.check("Scan")?;
+        capsule::schema(py, self.projection(py)?.schema())
     }
 
     #[getter]
-    fn columns(&self) -> Vec<&'static str> {
-        self.projection.columns().iter().map(|column| column.name()).collect()
+    fn columns(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.born.check("Scan")?;
+        Ok(self.projection(py)?.names().map(str::to_owned).collect())
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -184,22 +261,60 @@ pub(crate) fn poll_arrow(
     py: Python<'_>,
     max_records: Option<usize>,
     timeout: Option<f64>,
-    columns: Option<Vec<String>>,
+    columns: Option<&[String]>,
+    values: Option<ValueOptions>,
 ) -> PyResult<ArrowBatch> {
     let max_records = max_records.unwrap_or(ROWS);
     if max_records == 0 || max_records > ROWS {
         return Err(misuse(py, &format!("max_records expects a number from 1 to {ROWS}, got {max_records}")));
     }
-    let projection = projection(py, columns)?;
+    // What can be known is known before anything is polled, so that a wrong column costs no record.
+    let known = match &values {
+        None => Some(values::projection(py, columns, None)?),
+        Some(options) => match options.schema.clone().or_else(|| consumer.value_schema()) {
+            Some(schema) => Some(values::projection(py, columns, Some((&schema, options.bad_rows)))?),
+            None => None,
+        },
+    };
     consumer.give_back(py)?;
     let limits = PollLimits { records: max_records, bytes: POLL_BYTES };
     let fetched = consumer.poll_fetched(py, limits, seconds(py, timeout)?)?;
-    let limits = BatchLimits { rows: max_records, ..BatchLimits::default() };
     let starts = starts(&fetched);
-    let decoded = without_gil(py, || decode_fetched(&projection, limits, fetched));
-    if decoded.is_err() {
+    let made = || -> PyResult<ArrowBatch> {
+        let projection = match (known, &values) {
+            (Some(known), _) => known,
+            (None, Some(options)) => inferred(py, consumer, &fetched, columns, options)?,
+            (None, None) => Projection::all(BytesLayout::Binary),
+        };
+        let limits = BatchLimits { rows: max_records, ..BatchLimits::default() };
+        let decoded = without_gil(py, || decode_fetched(&projection, limits, fetched));
+        let batches = decoded.map_err(|error| headwater_arrow::ScanError::from(error).into_py_err(py))?;
+        Ok(ArrowBatch { schema: projection.schema().clone(), batches })
+    }();
+    if made.is_err() {
         consumer.rewind(py, &starts)?;
     }
-    let batches = decoded.map_err(|error| headwater_arrow::ScanError::from(error).into_py_err(py))?;
-    Ok(ArrowBatch { schema: projection.schema().clone(), batches })
+    made
+}
+
+/// The columns by the schema that this poll's values show, which later polls go on with. A poll that brought nothing
+/// shows none.
+fn inferred(
+    py: Python<'_>,
+    consumer: &Consumer,
+    fetched: &[FetchedPartition],
+    columns: Option<&[String]>,
+    options: &ValueOptions,
+) -> PyResult<Projection> {
+    let Some(first) = fetched.first() else {
+        let without_value = Column::ALL.into_iter().filter(|column| *column != Column::Value);
+        let names: Vec<String> = without_value.map(|column| column.name().to_owned()).collect();
+        return values::projection(py, Some(&names), None);
+    };
+    let found = without_gil(py, || infer_fetched(fetched.iter().cloned(), options.sample));
+    let found = found.map_err(|error| error.into_py_err(py))?;
+    let projection = values::projection(py, columns, Some((&found.schema, options.bad_rows)))?;
+    values::say(py, &first.topic, &found)?;
+    consumer.keep_value_schema(&found.schema);
+    Ok(projection)
 }

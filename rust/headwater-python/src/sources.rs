@@ -1,7 +1,8 @@
 //! Where a scan or an export reads: this process's broker in place, a stopped broker's directory, or any cluster.
 
 use crate::broker::Broker;
-use crate::errors::{Class, IntoPyErr};
+use crate::config::pairs;
+use crate::errors::{Class, IntoPyErr, misuse};
 use crate::hints;
 use crate::runtime::{env, runtime};
 use crate::target;
@@ -10,7 +11,7 @@ use headwater_arrow::source::{
     ClusterSources, Isolation, LogSource, PartitionSource, ReadOnlySources, StoppedDirError,
 };
 use headwater_arrow::{BytesLayout, Interrupt, Interruption, ScanBound};
-use headwater_client::{ConsumerConfig, Runtime};
+use headwater_client::{ConsumerConfig, IsolationLevel, Runtime};
 use headwater_log::OpenDirError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -35,18 +36,50 @@ pub(crate) fn python_interrupt() -> Arc<dyn Interrupt> {
     })
 }
 
+/// What a caller's `config=` says of how to read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ReadConfig {
+    pairs: Vec<(String, String)>,
+    isolation: Isolation,
+}
+
+impl ReadConfig {
+    /// Reads a mapping of Kafka's consumer settings, names with dots or underscores.
+    pub(crate) fn read(config: Option<&Bound<'_, PyAny>>) -> PyResult<ReadConfig> {
+        let Some(config) = config else { return Ok(ReadConfig::default()) };
+        let py = config.py();
+        let Ok(settings) = py.get_type::<PyDict>().call1((config,)) else {
+            let kind = config.get_type().name()?;
+            return Err(misuse(py, &format!("config expects a mapping of consumer settings, got {kind}")));
+        };
+        let pairs = pairs(Some(settings.cast::<PyDict>()?))?;
+        if pairs.iter().any(|(key, _)| matches!(key.as_str(), "group.id" | "group_id")) {
+            return Err(misuse(py, "config has group.id, but a scan belongs to no group; leave it out"));
+        }
+        let read = ConsumerConfig::from_pairs(pairs.iter().map(|(key, value)| (key, value)))
+            .map_err(|error| error.into_py_err(py))?;
+        let isolation = match read.isolation_level {
+            IsolationLevel::ReadCommitted => Isolation::ReadCommitted,
+            IsolationLevel::ReadUncommitted => Isolation::ReadUncommitted,
+        };
+        Ok(ReadConfig { pairs, isolation })
+    }
+}
+
 /// The sources of a topic's partitions, in order.
 pub(crate) fn open(
     target: &Bound<'_, PyAny>,
     topic: &str,
     layout: BytesLayout,
+    config: &ReadConfig,
     interrupt: &Arc<dyn Interrupt>,
 ) -> PyResult<Vec<Box<dyn PartitionSource>>> {
     let py = target.py();
+    let isolation = config.isolation;
     if let Ok(broker) = target.cast::<Broker>() {
         let logs = broker.get().local_logs(py, topic)?;
         let source = |(partition, log)| -> Box<dyn PartitionSource> {
-            Box::new(LogSource::new(topic, partition, log, Isolation::ReadUncommitted, layout))
+            Box::new(LogSource::new(topic, partition, log, isolation, layout))
         };
         return Ok(logs.into_iter().map(source).collect());
     }
@@ -55,28 +88,31 @@ pub(crate) fn open(
         let env = env()?;
         let opened = without_gil(py, || {
             ReadOnlySources::open(env, &directory)
-                .and_then(|sources| sources.of_topic(topic, Isolation::ReadUncommitted, layout))
+                .and_then(|sources| sources.of_topic(topic, isolation, layout))
         });
         return opened.map_err(|error| error.into_py_err(py));
     }
-    of_cluster(target, topic, interrupt)
+    of_cluster(target, topic, config, interrupt)
 }
 
 fn of_cluster(
     target: &Bound<'_, PyAny>,
     topic: &str,
+    config: &ReadConfig,
     interrupt: &Arc<dyn Interrupt>,
 ) -> PyResult<Vec<Box<dyn PartitionSource>>> {
     let py = target.py();
-    let settings = [
-        ("auto.offset.reset", "earliest"),
-        ("enable.auto.commit", "false"),
+    let defaults = [
         ("allow.auto.create.topics", "false"),
         // The fetcher reads ahead; at a partition's end the broker must not hold that back, or the next one waits.
         ("fetch.max.wait.ms", "10"),
         ("max.partition.fetch.bytes", FETCH_BYTES),
     ];
-    let settings = ConsumerConfig::from_pairs(settings).map_err(|error| error.into_py_err(py))?;
+    // A scan says itself where it reads, and notices itself what retention deletes meanwhile.
+    let fixed = [("auto.offset.reset", "earliest"), ("enable.auto.commit", "false")];
+    let given = config.pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let settings = ConsumerConfig::from_pairs(defaults.into_iter().chain(given).chain(fixed))
+        .map_err(|error| error.into_py_err(py))?;
     let consumer =
         headwater_client::Consumer::new(Runtime::new(env()?), target::bootstrap(target)?, settings)
             .map_err(|error| error.into_py_err(py))?;
@@ -137,15 +173,12 @@ pub(crate) fn bound(value: Option<&Bound<'_, PyAny>>, what: &str) -> PyResult<Sc
     if value.hasattr("timestamp")? {
         let zone = value.getattr("tzinfo")?;
         if zone.is_none() {
-            return Err(crate::errors::misuse(
-                py,
-                &format!("{what} expects a datetime with a time zone, such as UTC"),
-            ));
+            return Err(misuse(py, &format!("{what} expects a datetime with a time zone, such as UTC")));
         }
         let seconds: f64 = value.call_method0("timestamp")?.extract()?;
         return Ok(ScanBound::Timestamp((seconds * 1000.0).round() as i64));
     }
     let kind = value.get_type().name()?;
     let expected = "expects an offset (int), a datetime, or {partition: offset}";
-    Err(crate::errors::misuse(py, &format!("{what} {expected}, got {kind}")))
+    Err(misuse(py, &format!("{what} {expected}, got {kind}")))
 }

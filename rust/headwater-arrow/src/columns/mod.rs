@@ -6,12 +6,18 @@ mod headers;
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, TimestampMillisecondArray};
+use arrow_array::cast::AsArray;
+use arrow_array::{
+    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray,
+    TimestampMillisecondArray,
+};
 use arrow_buffer::Buffer;
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, TimeUnit};
 use headwater_record::RecordView;
 
-use crate::{BytesLayout, Column, Projection};
+use crate::schema::Slot;
+use crate::typed::{BadValue, Decoded, ValueDecoder};
+use crate::{BytesLayout, Column, DecodeError, Projection};
 use binary::BinaryColumn;
 use constants::{Constants, Run};
 use headers::HeadersColumn;
@@ -32,6 +38,8 @@ pub(crate) struct Columns {
     bytes: usize,
     key: Option<BinaryColumn>,
     value: Option<BinaryColumn>,
+    typed: Option<ValueDecoder>,
+    // Also collected when values are decoded, to say which of them is bad.
     offsets: Option<Vec<i64>>,
     timestamps: Option<Vec<i64>>,
     headers: Option<HeadersColumn>,
@@ -44,12 +52,14 @@ impl Columns {
     pub(crate) fn new(projection: Projection) -> Columns {
         let layout = projection.layout();
         let wanted = |column| projection.contains(column);
+        let typed = projection.typed().map(ValueDecoder::new);
         Columns {
             rows: 0,
             bytes: 0,
             key: wanted(Column::Key).then(|| BinaryColumn::new(layout)),
-            value: wanted(Column::Value).then(|| BinaryColumn::new(layout)),
-            offsets: wanted(Column::Offset).then(Vec::new),
+            value: (wanted(Column::Value) || typed.is_some()).then(|| BinaryColumn::new(layout)),
+            offsets: (wanted(Column::Offset) || typed.is_some()).then(Vec::new),
+            typed,
             timestamps: wanted(Column::Timestamp).then(Vec::new),
             headers: wanted(Column::Headers).then(HeadersColumn::default),
             runs: Vec::new(),
@@ -159,31 +169,81 @@ impl Columns {
     }
 
     /// Takes what was appended as a batch; the columns are empty then.
-    pub(crate) fn take(&mut self) -> Result<RecordBatch, ArrowError> {
+    pub(crate) fn take(&mut self) -> Result<RecordBatch, DecodeError> {
         let rows = std::mem::take(&mut self.rows);
         self.bytes = 0;
         let runs = std::mem::take(&mut self.runs);
         let blocks: Arc<[Buffer]> = std::mem::take(&mut self.blocks).into();
-        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.projection.columns().len());
-        for column in self.projection.columns() {
-            arrays.push(match column {
-                Column::Key => finish_binary(&mut self.key, &blocks)?,
-                Column::Value => finish_binary(&mut self.value, &blocks)?,
-                Column::Topic => self.constants.topics(&runs, rows),
-                Column::Partition => self.constants.partitions(&runs, rows),
-                Column::TimestampType => self.constants.timestamp_types(&runs, rows),
-                Column::Offset => Arc::new(Int64Array::from(take_numbers(&mut self.offsets))),
-                Column::Timestamp => Arc::new(
-                    TimestampMillisecondArray::from(take_numbers(&mut self.timestamps)).with_timezone("UTC"),
-                ),
-                Column::Headers => {
+        let offsets = Int64Array::from(take_numbers(&mut self.offsets));
+        let decoded = self.decode_values(&blocks, &runs, &offsets)?;
+        let slots: Arc<[Slot]> = self.projection.slots().into();
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(slots.len());
+        for slot in &*slots {
+            arrays.push(match slot {
+                Slot::Record(Column::Key) => finish_binary(&mut self.key, &blocks)?,
+                Slot::Record(Column::Value) => finish_binary(&mut self.value, &blocks)?,
+                Slot::Record(Column::Topic) => self.constants.topics(&runs, rows),
+                Slot::Record(Column::Partition) => self.constants.partitions(&runs, rows),
+                Slot::Record(Column::TimestampType) => self.constants.timestamp_types(&runs, rows),
+                Slot::Record(Column::Offset) => Arc::new(offsets.clone()),
+                Slot::Record(Column::Timestamp) => self.take_timestamps(),
+                Slot::Record(Column::Headers) => {
                     self.headers.as_mut().map(HeadersColumn::finish).transpose()?.ok_or_else(absent)?
+                }
+                Slot::Field(index) => {
+                    let column = decoded.as_ref().and_then(|decoded| decoded.columns.get(*index));
+                    column.cloned().ok_or_else(absent)?
+                }
+                Slot::ValueError => {
+                    decoded.as_ref().map(|decoded| decoded.errors.clone()).ok_or_else(absent)?
                 }
             });
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        RecordBatch::try_new_with_options(self.projection.schema().clone(), arrays, &options)
+        Ok(RecordBatch::try_new_with_options(self.projection.schema().clone(), arrays, &options)?)
     }
+
+    /// The typed columns, if any is asked for.
+    fn decode_values(
+        &mut self,
+        blocks: &Arc<[Buffer]>,
+        runs: &[Run],
+        offsets: &Int64Array,
+    ) -> Result<Option<Decoded>, DecodeError> {
+        let Some(typed) = &mut self.typed else { return Ok(None) };
+        let values = finish_binary(&mut self.value, blocks)?;
+        let decoded = match values.as_binary_opt::<i32>() {
+            Some(values) => typed.decode(values),
+            None => typed.decode(values.as_binary_view()),
+        };
+        decoded.map(Some).map_err(|BadValue { row, reason }| {
+            let (topic, partition) = place_of(runs, row);
+            let offset = offsets.values().get(row).copied().unwrap_or(-1);
+            DecodeError::BadValue { topic, partition, offset, reason }
+        })
+    }
+
+    fn take_timestamps(&mut self) -> ArrayRef {
+        let mut timestamps = take_numbers(&mut self.timestamps);
+        if self.projection.time_unit() == TimeUnit::Microsecond {
+            // A time beyond what microseconds can say, 290,000 years from now, becomes the last that they can.
+            timestamps.iter_mut().for_each(|timestamp| *timestamp = timestamp.saturating_mul(1000));
+            return Arc::new(TimestampMicrosecondArray::from(timestamps).with_timezone("UTC"));
+        }
+        Arc::new(TimestampMillisecondArray::from(timestamps).with_timezone("UTC"))
+    }
+}
+
+/// The partition that the row came from.
+fn place_of(runs: &[Run], row: usize) -> (Arc<str>, i32) {
+    let mut end = 0;
+    for run in runs {
+        end += run.rows;
+        if row < end {
+            return (run.topic.clone(), run.partition);
+        }
+    }
+    ("".into(), -1)
 }
 
 fn finish_binary(column: &mut Option<BinaryColumn>, blocks: &Arc<[Buffer]>) -> Result<ArrayRef, ArrowError> {

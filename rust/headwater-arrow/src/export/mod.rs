@@ -24,7 +24,7 @@ use parquet::errors::ParquetError;
 
 use crate::scan::begin_all;
 use crate::source::PartitionSource;
-use crate::{Column, PartitionScan, Projection, ScanError, ScanPlan};
+use crate::{Column, PartitionScan, ScanError, ScanPlan};
 use file::PartitionFile;
 use staging::Staging;
 
@@ -194,7 +194,7 @@ pub fn export<D: Disk>(
     options: &ExportOptions,
     progress: &mut dyn FnMut(ExportProgress),
 ) -> Result<ExportReport, ExportError> {
-    let plan = ScanPlan { projection: columns_of_files(&plan.projection), ..plan.clone() };
+    let plan = ScanPlan { projection: plan.projection.without(Column::Partition), ..plan.clone() };
     let chosen = plan.choose(sources).map_err(|partitions| ScanError::UnknownPartitions { partitions })?;
     let staging = Staging::begin(disk, target, options.overwrite)?;
     // A failed run cleans up after itself; only a killed one leaves that to the next.
@@ -208,13 +208,6 @@ pub fn export<D: Disk>(
             Err(error)
         }
     }
-}
-
-fn columns_of_files(projection: &Projection) -> Projection {
-    let columns: Vec<Column> =
-        projection.columns().iter().copied().filter(|column| *column != Column::Partition).collect();
-    // Distinct before, so distinct after; the layout only matters to readers in memory.
-    Projection::new(&columns, crate::BytesLayout::Binary).unwrap_or_else(|_| projection.clone())
 }
 
 fn write_partitions<D: Disk>(
@@ -268,7 +261,7 @@ fn write_partition<D: Disk>(
     let directory = staging.create_folder(&folder)?;
     let relative = folder.join("part-00000.parquet");
     let path = staging.path().join(&relative);
-    let properties = properties::writer_properties(&scan, options)?;
+    let properties = properties::writer_properties(&scan, &plan.projection, options)?;
     let mut file = PartitionFile::create(disk, &path, plan.projection.schema(), properties)?;
     let rows_before = meter.rows;
     while let Some(batch) = scan.next_batch()? {

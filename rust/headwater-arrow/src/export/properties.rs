@@ -6,18 +6,19 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::{ExportError, ExportOptions};
-use crate::{Column, PartitionScan};
+use crate::{Column, PartitionScan, Projection};
 
 /// Version of what the file's own metadata says; raised when its meaning changes.
 const METADATA_VERSION: &str = "1";
 
 /// Properties of one partition's file.
 ///
-/// Statistics only where readers filter: offset and timestamp. Both grow nearly steadily, so they are stored as
+/// Statistics only where readers filter: offset, timestamp and typed columns. The first two grow nearly steadily, so they are stored as
 /// deltas. Values hardly repeat: looking for a dictionary would be work for nothing. Everything else is the
 /// writer's default, for the sake of older readers.
 pub(super) fn writer_properties(
     scan: &PartitionScan,
+    projection: &Projection,
     options: &ExportOptions,
 ) -> Result<WriterProperties, ExportError> {
     let level = options.zstd_level;
@@ -35,6 +36,9 @@ pub(super) fn writer_properties(
             .set_column_statistics_enabled(path.clone(), EnabledStatistics::Page)
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+    }
+    for name in projection.typed_names() {
+        builder = builder.set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::Chunk);
     }
     let value = ColumnPath::from(Column::Value.name());
     Ok(builder.set_column_dictionary_enabled(value, false).build())

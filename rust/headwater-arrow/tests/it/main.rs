@@ -6,3 +6,4 @@ mod hostile;
 mod logs;
 mod model;
 mod scan;
+mod typed;

@@ -8,11 +8,12 @@ use crate::failure::{Failure, say};
 use crate::moment;
 use crate::session::Session;
 use crate::table;
+use crate::values::ValueFlags;
 use clap::Args;
 use headwater_arrow::source::{ClusterSources, Isolation, PartitionSource, ReadOnlySources};
 use headwater_arrow::{
-    BytesLayout, CancelFlag, ExportError, ExportOptions, ExportProgress, ExportReport, Interruption,
-    ScanBound, ScanError, ScanPlan, SourceError, export,
+    BytesLayout, CancelFlag, DecodeError, ExportError, ExportOptions, ExportProgress, ExportReport,
+    Interruption, Projection, ScanBound, ScanError, ScanPlan, SourceError, export,
 };
 use headwater_client::Consumer;
 use headwater_env::Env;
@@ -28,7 +29,7 @@ use tokio::runtime::Handle;
 ///
 /// One directory per partition (`partition=0/`, `partition=1/`, …) with columns for key, value, topic, offset, timestamp,
 /// timestamp type and headers, zstd inside. DuckDB, Polars, Spark and pyarrow read the whole and make a column
-/// `partition` of the directory names.
+/// `partition` of the directory names. With `--value-format json` the fields of the values become columns of their own.
 ///
 /// What is there when the command starts is exported. The files are written beside the target and renamed at the end, so
 /// the target is whole or not there. With `--data` no server is needed: the directory of a stopped one is read as it is.
@@ -36,6 +37,7 @@ use tokio::runtime::Handle;
 #[command(after_help = examples!(
     "headwater export flights --to flights.parquet",
     "headwater export flights --to july.parquet --start 2013-07-01 --end 2013-08-01",
+    "headwater export flights --to flights.parquet --value-format json --value-schema 'carrier string, delay long'",
     "headwater export flights --to flights.parquet --data ./data --overwrite",
 ))]
 pub(crate) struct Export {
@@ -57,6 +59,9 @@ pub(crate) struct Export {
         value_parser = clap::value_parser!(i32).range(0..)
     )]
     partitions: Vec<i32>,
+    /// Columns to write, in this order; `value` among them stands for all fields of typed values [default: all]
+    #[arg(long, value_name = "NAME[,NAME…]", value_delimiter = ',')]
+    columns: Vec<String>,
     /// Where to begin: an offset, a date and time, or `@MILLISECONDS` [default: the first retained record]
     #[arg(long, value_name = "WHERE", value_parser = bound)]
     start: Option<ScanBound>,
@@ -78,6 +83,8 @@ pub(crate) struct Export {
     /// Show no progress and no summary
     #[arg(short, long)]
     quiet: bool,
+    #[command(flatten)]
+    values: ValueFlags,
     #[command(flatten)]
     connect: Connect,
 }
@@ -111,6 +118,7 @@ struct PartitionRow {
 
 impl Export {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+        let projection = self.values.known(&self.columns)?;
         let origin = match &self.data {
             Some(data) => Origin::Directory(data.clone()),
             None => Origin::Cluster(session.unless_interrupted(self.consumer(session)).await?),
@@ -120,6 +128,10 @@ impl Export {
             topic: self.topic.clone(),
             origin,
             plan: self.plan(&cancel),
+            projection,
+            columns: self.columns.clone(),
+            values: self.values.clone(),
+            quiet: self.quiet,
             read_committed: self.read_committed,
             cancel: cancel.clone(),
             target: self.target.clone(),
@@ -227,6 +239,11 @@ struct Job {
     topic: String,
     origin: Origin,
     plan: ScanPlan,
+    // `None`: to be inferred.
+    projection: Option<Projection>,
+    columns: Vec<String>,
+    values: ValueFlags,
+    quiet: bool,
     read_committed: bool,
     cancel: CancelFlag,
     target: PathBuf,
@@ -237,13 +254,18 @@ struct Job {
 
 impl Job {
     fn run(self) -> Result<ExportReport, Failure> {
+        let projection = match &self.projection {
+            Some(known) => known.clone(),
+            None => self.values.inferred(&self.columns, &self.plan, self.sources()?, self.quiet)?,
+        };
+        let plan = ScanPlan { projection, ..self.plan.clone() };
         let sources = self.sources()?;
         let bar = &self.progress;
         let mut show = |progress: ExportProgress| {
             bar.set_length(progress.offsets_total);
             bar.set_position(progress.offsets_done);
         };
-        let outcome = export(&RealDisk, &self.plan, sources, &self.target, &self.options, &mut show);
+        let outcome = export(&RealDisk, &plan, sources, &self.target, &self.options, &mut show);
         bar.finish_and_clear();
         outcome.map_err(not_exported)
     }
@@ -284,6 +306,9 @@ fn not_exported(error: ExportError) -> Failure {
         ExportError::Scan(ScanError::Interrupted(Interruption::Cancelled)) => Failure::Interrupted,
         ExportError::Scan(ScanError::UnknownPartitions { .. }) => {
             Failure::new(error).hint("`headwater topic describe` shows the partitions")
+        }
+        ExportError::Scan(ScanError::Decode(DecodeError::BadValue { .. })) => {
+            Failure::new(error).hint("`--bad-rows column` goes on and says in a column what is wrong")
         }
         other => Failure::new(other),
     }

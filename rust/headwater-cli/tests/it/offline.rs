@@ -1,6 +1,7 @@
 //! `verify` and `export`, with and without a server.
 
 use crate::support::{run, server};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use rustix::process::Signal;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -86,6 +87,60 @@ fn a_topic_is_exported_from_a_server_and_from_its_directory() {
         ["export", "t", "--data", data.to_str().unwrap(), "--to", offline.to_str().unwrap(), "--json"];
     assert_eq!(run(&arguments).ok().json()["rows"], json!(1000));
     assert_eq!(files(&data), before, "the directory is as it was");
+}
+
+#[test]
+fn typed_values_are_exported_as_columns() {
+    let (server, directory) = server();
+    server.create("t", "1");
+    let lines = b"{\"carrier\": \"UA\", \"delay\": 1}\n{\"delay\": 2}\nnot json\n";
+    server.run_with(&["produce", "t"], lines).ok();
+    let target = directory.path().join("t.parquet");
+    let export = |more: &[&str]| {
+        let fixed = ["export", "t", "--to", target.to_str().unwrap(), "--overwrite"];
+        server.run(&[&fixed[..], more].concat())
+    };
+    let typed = ["--value-format", "json", "--value-schema", "carrier string, delay long"];
+
+    let failed = export(&typed);
+    assert_eq!(failed.code, Some(1));
+    assert!(
+        failed.stderr.starts_with("error: t-0: the value at offset 2 is bad: not one JSON object"),
+        "{failed:?}"
+    );
+    assert!(failed.stderr.contains("hint: `--bad-rows column`"), "{failed:?}");
+    assert!(!target.exists());
+
+    export(&[&typed[..], &["--bad-rows", "column", "--columns", "offset,value"]].concat()).ok();
+    assert_eq!(columns_of(&target), ["offset", "carrier", "delay", "value_error"]);
+
+    let said = export(&["--value-format", "json", "--sample", "2", "--end", "2"]).ok().stderr;
+    assert!(
+        said.starts_with("value schema, from 2 records: carrier string, delay long\nexported 2 records"),
+        "{said}"
+    );
+    let names = ["key", "carrier", "delay", "topic", "offset", "timestamp", "timestamp_type", "headers"];
+    assert_eq!(columns_of(&target), names);
+    let said = export(&["--value-format", "json", "--sample", "2", "--end", "2", "--quiet"]).ok().stderr;
+    assert_eq!(said, "");
+
+    for (wrong, message) in [
+        (&["--value-schema", "a long"][..], "--value-format"),
+        (&["--value-format", "json", "--value-schema", "a number"], "unknown type `number` at character 3"),
+        (&["--columns", "delay"], "unknown column `delay`; expected some of key, value, topic"),
+    ] {
+        let refused = export(wrong);
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        assert!(refused.stderr.contains(message), "{refused:?}");
+    }
+}
+
+/// Names of the columns of an export's first file.
+fn columns_of(target: &Path) -> Vec<String> {
+    let file = std::fs::File::open(target.join("partition=0/part-00000.parquet")).unwrap();
+    let reader = SerializedFileReader::new(file).unwrap();
+    let schema = reader.metadata().file_metadata().schema_descr().root_schema().get_fields().to_vec();
+    schema.iter().map(|field| field.name().to_owned()).collect()
 }
 
 #[test]
