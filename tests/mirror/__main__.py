@@ -19,10 +19,15 @@ import mirror
 
 
 def patient(original: Any) -> Any:
-    """kafka-python's consumer now and then misses the first answer about its topics: it must ask again soon."""
+    """kafka-python's consumer that joins a group before it has heard of the topics' partitions now and then shares
+    nothing, and leaves it at that: it must hear of them first, and ask again soon."""
 
     def init(self: Any, *topics: str, **configs: Any) -> None:
-        original(self, *topics, **{"metadata_max_age_ms": 500, **configs})
+        original(self, **{"metadata_max_age_ms": 500, **configs})
+        for topic in topics:
+            self.partitions_for_topic(topic)
+        if topics:
+            self.subscribe(topics)
 
     return init
 

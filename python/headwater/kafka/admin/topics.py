@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from headwater.errors import HeadwaterError
 from headwater.kafka.absent import absent
@@ -14,6 +14,8 @@ from headwater.kafka.errors import KafkaTimeoutError
 from headwater.kafka.errors.codes import code_of, for_code, translated
 
 __all__ = ["NewTopic", "TopicAdmin"]
+
+T = TypeVar("T")
 
 
 class NewTopic:
@@ -92,14 +94,25 @@ class TopicAdmin(AdminBase):
         answer = _answer(topic.name, None)
         if validate_only:
             return answer | {"num_partitions": topic.num_partitions, "replication_factor": topic.replication_factor}
-        found = self._admin.describe_topic(topic.name)
-        configs = self._admin.describe_config(topic.name)
+        found = self._once_known(self._admin.describe_topic, topic.name)
+        configs = self._once_known(self._admin.describe_config, topic.name)
         return answer | {
             "topic_id": found.topic_id,
             "num_partitions": len(found.partitions),
             "replication_factor": len(found.partitions[0].replicas),
             "configs": {name: described(value) for name, value in configs.items()},
         }
+
+    def _once_known(self, call: Callable[[str], T], topic: str) -> T:
+        """Asks about a new topic until all brokers have heard of it: other clusters create first and tell later."""
+        deadline = time.monotonic() + self.config["request_timeout_ms"] / 1000
+        while True:
+            try:
+                return call(topic)
+            except HeadwaterError as error:
+                if error.code != "UNKNOWN_TOPIC_OR_PARTITION" or time.monotonic() >= deadline:
+                    raise
+            time.sleep(self.config["retry_backoff_ms"] / 1000)
 
     def wait_for_topics(self, topic_names: Sequence[str], timeout_ms: float = 10000) -> None:
         """Waits until all partitions of these topics have a leader.

@@ -53,6 +53,7 @@ class Deliveries:
 
     def expect(self, future: FutureRecordMetadata) -> None:
         """Counts a record that is about to be sent."""
+        self._expect_this_process()
         with self._changed:
             self._count += 1
             future.number = self._count
@@ -95,6 +96,7 @@ class Deliveries:
         Raises:
             KafkaTimeoutError: some are still under way.
         """
+        self._expect_this_process()
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._changed:
             flush = _Flush(self._count, len(self._pending))
@@ -137,6 +139,14 @@ class Deliveries:
             self._changed.notify_all()
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=10 * _POLL_SECONDS)
+
+    def _expect_this_process(self) -> None:
+        # Before any lock: the thread that has it may have stayed behind in the parent.
+        if self._process != os.getpid():
+            raise RuntimeError(
+                "this KafkaProducer was made before the process forked and does not work in the child; "
+                "make a new KafkaProducer here"
+            )
 
     def _is_inside_callback(self) -> bool:
         return bool(getattr(self._here, "is_delivering", False))
