@@ -51,6 +51,9 @@ def _or_dash(value: object) -> object:
 
 def moment(timestamp_ms: int) -> str:
     """Milliseconds since the epoch as ISO 8601 in UTC; what the calendar does not have stays a number."""
+    if timestamp_ms == -1:
+        # Kafka's way to say that a record has none.
+        return "none"
     try:
         return (_EPOCH + timedelta(milliseconds=timestamp_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     except OverflowError:

@@ -282,3 +282,18 @@ impl From<ProduceError> for ClientError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_topics_are_asked_about_for_a_moment_and_missing_brokers_for_as_long_as_it_takes() {
+        let unknown = ClientError::refused(ErrorCode::UnknownTopicOrPartition, "topic t");
+        let moving = ClientError::refused(ErrorCode::NotLeaderOrFollower, "t-0");
+        let (soon, late) = (Duration::from_millis(100), Duration::from_secs(50));
+        assert!(unknown.is_worth_retrying(soon) && !unknown.is_worth_retrying(late));
+        assert!(moving.is_worth_retrying(soon) && moving.is_worth_retrying(late));
+        assert!(!ClientError::Closed.is_worth_retrying(soon));
+    }
+}

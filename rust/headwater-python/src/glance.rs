@@ -89,7 +89,7 @@ fn read(
 fn check(raw: &RawBatches, from: i64) -> Result<(usize, i64), (i64, BatchError)> {
     let mut after = raw.end_offset.unwrap_or(from);
     let mut walk = batches(&raw.bytes);
-    while let Some(view) = walk.next() {
+    for view in walk.by_ref() {
         let view = view.map_err(|error| (after.max(from), error))?;
         if !raw.verified {
             view.verify_crc().map_err(|error| (view.header().base_offset, error))?;

@@ -181,4 +181,16 @@ fn one_partition_is_taken_alone_and_fetched_up_to_its_end() {
     let ahead = state.partitions.get_mut(&names[1]).unwrap();
     ahead.go_to(Position::At(7));
     assert!(ahead.is_fetched(), "a seek forgets the end");
+
+#[test]
+fn batches_of_another_origin_are_walked_like_fetched_ones() {
+    let mut bytes = batch(Compression::None, 0, 5, None);
+    bytes.extend(marker(ControlType::Commit, 5, 1));
+    bytes.extend(batch(Compression::Lz4, 6, 4, None));
+    let walk = |start, end| {
+        offsets(&FetchedPartition::from_batches("t".into(), 0, Bytes::from(bytes.clone()), start, end))
+    };
+    assert_eq!(walk(0, 10), [0, 1, 2, 3, 4, 6, 7, 8, 9]);
+    assert_eq!(walk(3, 8), [3, 4, 6, 7]);
+    assert_eq!(walk(10, 10), [0; 0]);
 }
