@@ -56,6 +56,14 @@ class _ArrowSchema(Protocol):
 
 _ValueSchema: TypeAlias = "str | _ArrowSchema | Mapping[str, str | _ArrowSchema]"
 
+class _ArrowStream(Protocol):
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
+
+class _ArrowArray(Protocol):
+    def __arrow_c_array__(self, requested_schema: Any = None) -> Any: ...
+
+_ArrowData: TypeAlias = _ArrowStream | _ArrowArray
+
 @final
 class Broker:
     """A broker inside this process.
@@ -161,6 +169,50 @@ class Producer:
         timestamps: Iterable[int | None] | None = None,
     ) -> int:
         """Appends one record per value; returns how many. One call for many records is the fastest way of all."""
+    def send_arrow(
+        self,
+        topic: str | None,
+        data: _ArrowData,
+        *,
+        key: str | None = None,
+        value: str | None = None,
+        headers: str | None = None,
+        partition: str | None = None,
+        timestamp: str | None = None,
+        value_format: Literal["json"] | None = None,
+    ) -> int:
+        """Appends one record per row of a table and returns how many; no Python object is made per row.
+
+        `send_arrow("flights", table, key="carrier")` sends every row as JSON, keyed by its carrier.
+        `send_arrow("copy", headwater.scan("events", broker), key="key", value="value", headers="headers")` copies.
+
+        Args:
+            topic: its name; None: each row names its own in the column `topic`.
+            data: anything with `__arrow_c_stream__` or `__arrow_c_array__`: a pyarrow Table, RecordBatch or
+                RecordBatchReader, a Polars or pandas DataFrame, a DuckDB relation, `headwater.scan(...)`. A stream is
+                read batch by batch.
+            key: name of a column of strings (as UTF-8) or bytes; null: no key.
+            value: name of a column. Strings and bytes are sent as they are, every other type as JSON, null as a
+                tombstone. None: all columns that no other argument names make up one JSON object per row.
+            headers: name of a column of lists of structs with `key` (string) and `value` (bytes or string), or of maps.
+            partition: name of a column of integers; null, or no such column: chosen as `produce` chooses.
+            timestamp: name of a column of timestamps of any unit, or of int64 milliseconds; null, or none: now.
+            value_format: "json" writes a column of strings or bytes as JSON as well.
+
+        JSON is as Spark's `to_json` writes it: nulls are left out of objects and kept in lists and maps, bytes are
+        base64, decimals are numbers with all their digits, NaN and the infinities are strings. Dates and times are
+        ISO 8601 with as many digits as they have; a timestamp with a zone is written in UTC (`…Z`).
+
+        `key_serializer` and `value_serializer` are not applied. Waits as `produce` does, with the GIL released.
+        Records that fail later are reported by `flush` and `close`.
+
+        Raises:
+            MisuseError: a column is missing or has the wrong type (nothing was sent); or a row has no topic, a
+                negative timestamp or a partition that does not exist, or is too large. The message says which row,
+                counted from 0. The rows before it were sent, as with `produce` in a loop; it and those after it were
+                not. The same holds for every other error, Ctrl-C included.
+            TimedOutError: `buffer_memory` was used up for longer than `max_block_ms`.
+        """
     def poll(self, timeout: float | None = 0.0) -> int:
         """Runs callbacks that are due, waiting up to `timeout` seconds for the first; returns how many ran."""
     def flush(self, timeout: float | None = None) -> None:

@@ -7,14 +7,16 @@
 //!   a consumer over the network
 //!
 //!  with a `ValueSchema`, the bytes of JSON values become typed columns on the way: see `typed`
+//!
+//!  RecordBatchReader ── columns by role ──> send ── borrowed records ──> RecordSink (a producer)
 //! ```
 //!
 //! Bytes of whole Kafka batches go in, columns come out; no object is made per record. Everything here blocks
 //! and runs on the thread that asks for the next batch: call it outside the async runtime. Between batches an
 //! [`Interrupt`] is asked whether to go on.
 //!
-//! Deliberately absent: writing Arrow data to topics, Python (the reader fits `FFI_ArrowArrayStream` as it is),
-//! and any decision about which topics may be read.
+//! Deliberately absent: Python (readers fit `FFI_ArrowArrayStream` as they are), and any decision about which topics
+//! may be read or written.
 
 mod columns;
 mod decode;
@@ -25,6 +27,7 @@ mod partition;
 mod plan;
 mod scan;
 mod schema;
+pub mod send;
 pub mod source;
 mod typed;
 

@@ -1,8 +1,10 @@
 //! Arrow's PyCapsule interface: streams, arrays and schemas cross without pyarrow.
 
-use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema};
-use arrow_array::ffi_stream::FFI_ArrowArrayStream;
-use arrow_array::{Array, RecordBatch, RecordBatchReader, StructArray};
+use crate::errors::misuse;
+use arrow_array::cast::AsArray;
+use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi};
+use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
+use arrow_array::{Array, RecordBatch, RecordBatchIterator, RecordBatchReader, StructArray, make_array};
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -65,6 +67,49 @@ pub(crate) fn array<'py>(py: Python<'py>, batch: &RecordBatch) -> PyResult<Bound
     let schema = schema(py, &batch.schema())?;
     let array = PyCapsule::new_with_value(py, FFI_ArrowArray::new(&data), ARRAY)?;
     PyTuple::new(py, [schema, array])
+}
+
+/// A table that Python hands in: anything with `__arrow_c_stream__` or `__arrow_c_array__`. Reading it may need the GIL,
+/// so whoever does must not hold it.
+pub(crate) fn reader(data: &Bound<'_, PyAny>) -> PyResult<Box<dyn RecordBatchReader + Send>> {
+    let py = data.py();
+    if data.hasattr("__arrow_c_stream__")? {
+        let capsule = data.call_method0("__arrow_c_stream__")?;
+        let pointer = capsule.cast::<PyCapsule>()?.pointer_checked(Some(STREAM))?;
+        // SAFETY: a capsule of this name holds an ArrowArrayStream; it is moved out, and a released one stays behind.
+        let reader = unsafe { RecordBatchStreamReader::from_raw(pointer.cast().as_ptr()) };
+        let kind = data.get_type().name()?;
+        let no_rows = |error| no_table(py, &format!("{kind} is no stream of rows with columns ({error})"));
+        return Ok(Box::new(reader.map_err(no_rows)?));
+    }
+    if data.hasattr("__arrow_c_array__")? {
+        let (schema, array): (Bound<'_, PyCapsule>, Bound<'_, PyCapsule>) =
+            data.call_method0("__arrow_c_array__")?.extract()?;
+        let schema = schema.pointer_checked(Some(SCHEMA))?;
+        let array = array.pointer_checked(Some(ARRAY))?;
+        // SAFETY: capsules of these names hold an ArrowSchema, which is borrowed, and an ArrowArray, which is moved
+        // out, as from_raw leaves a released one behind; they describe the same data, as the interface demands.
+        let imported = unsafe {
+            from_ffi(
+                FFI_ArrowArray::from_raw(array.cast().as_ptr()),
+                schema.cast::<FFI_ArrowSchema>().as_ref(),
+            )
+        };
+        let array = make_array(imported.map_err(|error| no_table(py, &error.to_string()))?);
+        let Some(rows) = array.as_struct_opt().filter(|rows| rows.null_count() == 0) else {
+            return Err(no_table(py, &format!("an array of {} is none", array.data_type())));
+        };
+        let batch = RecordBatch::from(rows.clone());
+        let schema = batch.schema();
+        return Ok(Box::new(RecordBatchIterator::new([Ok(batch)], schema)));
+    }
+    Err(no_table(py, &format!("{} has neither method", data.get_type().name()?)))
+}
+
+fn no_table(py: Python<'_>, reason: &str) -> PyErr {
+    let expected =
+        "data expects a table with __arrow_c_stream__ or __arrow_c_array__ (of pyarrow, Polars, pandas, …)";
+    misuse(py, &format!("{expected}: {reason}"))
 }
 
 struct WithoutGil<R>(R);

@@ -58,6 +58,30 @@ pub(crate) fn misuse(py: Python<'_>, message: &str) -> PyErr {
     Class::Misuse.error(py, message, None, false, false)
 }
 
+/// The same error with words before and after its own. Exceptions that are not ours get them as a note.
+pub(crate) fn in_context(py: Python<'_>, error: PyErr, before: &str, after: &str) -> PyErr {
+    let ours = |error: &PyErr| {
+        let value = error.value(py);
+        let base = py.import("headwater.errors")?.getattr("HeadwaterError")?;
+        if !value.is_instance(&base)? {
+            // Python 3.10 has no notes.
+            if value.hasattr("add_note")? {
+                value.call_method1("add_note", (format!("{before}{after}"),))?;
+            }
+            return Ok(None);
+        }
+        let (code, retriable, fatal) =
+            (value.getattr("code")?, value.getattr("retriable")?, value.getattr("fatal")?);
+        let message = format!("{before}: {}{after}", value.str()?);
+        value.get_type().call1((message, code, retriable, fatal)).map(Some)
+    };
+    match ours(&error) {
+        Ok(Some(worded)) => PyErr::from_value(worded),
+        Ok(None) => error,
+        Err(failed) => failed,
+    }
+}
+
 /// Something with a place among the exceptions.
 pub(crate) trait IntoPyErr {
     fn into_py_err(self, py: Python<'_>) -> PyErr;

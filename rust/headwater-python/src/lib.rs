@@ -28,6 +28,7 @@ mod progress;
 mod record;
 mod runtime;
 mod scan;
+mod send_arrow;
 mod silence;
 mod sources;
 mod target;

@@ -6,8 +6,10 @@ use crate::delivery::{Delivery, Reports};
 use crate::errors::{Class, IntoPyErr, misuse};
 use crate::hints;
 use crate::runtime::{Birthplace, env, runtime};
+use crate::send_arrow;
 use crate::target;
 use crate::wait::{seconds, wait};
+use headwater_arrow::send::SendColumns;
 use headwater_client::{ProduceError, ProduceRecord, ProducerConfig, Runtime, TopicHandle};
 use headwater_record::RecordHeader;
 use pyo3::prelude::*;
@@ -147,6 +149,32 @@ impl Producer {
             count += 1;
         }
         Ok(count)
+    }
+
+    #[pyo3(signature = (
+        topic, data, *, key=None, value=None, headers=None, partition=None, timestamp=None, value_format=None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "the roles that a column can have")]
+    fn send_arrow(
+        &self,
+        py: Python<'_>,
+        topic: Option<String>,
+        data: &Bound<'_, PyAny>,
+        key: Option<String>,
+        value: Option<String>,
+        headers: Option<String>,
+        partition: Option<String>,
+        timestamp: Option<String>,
+        value_format: Option<&str>,
+    ) -> PyResult<u64> {
+        self.usable(py)?;
+        let value_format = send_arrow::value_format(py, value_format)?;
+        let columns = SendColumns { topic, key, value, value_format, headers, partition, timestamp };
+        let sent = send_arrow::run(&self.inner, &self.reports, data, &columns)?;
+        if self.reports.waiting() {
+            self.reports.run_callbacks(py)?;
+        }
+        Ok(sent)
     }
 
     #[pyo3(signature = (timeout=0.0))]

@@ -181,6 +181,7 @@ fn one_partition_is_taken_alone_and_fetched_up_to_its_end() {
     let ahead = state.partitions.get_mut(&names[1]).unwrap();
     ahead.go_to(Position::At(7));
     assert!(ahead.is_fetched(), "a seek forgets the end");
+}
 
 #[test]
 fn batches_of_another_origin_are_walked_like_fetched_ones() {
