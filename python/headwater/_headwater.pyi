@@ -516,7 +516,8 @@ class Scan:
     def columns(self) -> list[str]:
         """Names of the columns. Reads the first records if the values' schema is to be inferred."""
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """The stream. A requested schema may ask for views (`key`, `value`) and microseconds (`timestamp`)."""
+        """The stream. A requested schema may ask for microseconds in `timestamp`, and for the large and view forms of
+        strings and bytes; `key` and `value` as views point into what was read. Other wishes are passed over."""
     def __arrow_c_schema__(self) -> object:
         """The schema. Reads the first records if the values' schema is to be inferred."""
 

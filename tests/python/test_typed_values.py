@@ -308,6 +308,16 @@ def test_microseconds_on_request(target: Target, flights: str) -> None:
     ]
 
 
+def test_requests_of_a_poll(target: Target, flights: str) -> None:
+    wanted = pa.schema([("timestamp", pa.timestamp("us", "UTC")), ("topic", pa.large_string())])
+    with headwater.Consumer(target, flights) as consumer:
+        batch = consumer.poll_arrow(10, timeout=30, columns=["timestamp", "topic"])
+        plain = pa.table(batch)
+        reader = pa.RecordBatchReader.from_stream(batch, schema=wanted)
+        assert reader.schema.types == wanted.types
+        assert reader.read_all().column("timestamp").to_pylist() == plain.column("timestamp").to_pylist()
+
+
 def test_polling_in_a_group(broker: headwater.Broker, target: Target, flights: str) -> None:
     options: dict[str, Any] = {"value_format": "json", "value_schema": DDL}
     with headwater.Consumer(target, [flights], group=flights, auto_offset_reset="earliest") as consumer:

@@ -25,6 +25,7 @@ mod export;
 mod interrupt;
 mod partition;
 mod plan;
+mod requested;
 mod scan;
 mod schema;
 pub mod send;
@@ -39,6 +40,7 @@ pub use export::{
 pub use interrupt::{CancelFlag, Deadline, Interrupt, Interruption, Uninterrupted};
 pub use partition::PartitionScan;
 pub use plan::{ScanBound, ScanPlan};
+pub use requested::{as_requested, cast_batch};
 pub use scan::Scan;
 pub use schema::{BytesLayout, Column, Projection, ProjectionError};
 pub use typed::{

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 
+use crate::requested::as_requested;
 use crate::typed::{BadRows, TypedValues, VALUE_ERROR, ValueSchema, output_names};
 
 /// One column of a topic.
@@ -62,13 +63,13 @@ impl Column {
         Column::ALL.into_iter().find(|column| column.name() == name)
     }
 
-    fn field(self, layout: BytesLayout, time_unit: TimeUnit) -> Field {
+    fn field(self, layout: BytesLayout) -> Field {
         let (data_type, nullable) = match self {
             Column::Key | Column::Value => (layout.data_type(), true),
             Column::Topic => (DataType::Utf8, false),
             Column::Partition | Column::TimestampType => (DataType::Int32, false),
             Column::Offset => (DataType::Int64, false),
-            Column::Timestamp => (DataType::Timestamp(time_unit, Some("UTC".into())), false),
+            Column::Timestamp => (DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())), false),
             Column::Headers => (DataType::List(Arc::new(header_field())), false),
         };
         Field::new(self.name(), data_type, nullable)
@@ -119,7 +120,6 @@ pub(crate) enum Slot {
 pub struct Projection {
     slots: Arc<[Slot]>,
     layout: BytesLayout,
-    time_unit: TimeUnit,
     typed: Option<Arc<TypedValues>>,
     schema: SchemaRef,
 }
@@ -127,9 +127,8 @@ pub struct Projection {
 impl Projection {
     /// All columns.
     pub fn all(layout: BytesLayout) -> Projection {
-        let slots =
-            Column::ALL.map(|column| (Slot::Record(column), column.field(layout, TimeUnit::Millisecond)));
-        Projection::build(slots.to_vec(), layout, TimeUnit::Millisecond, None)
+        let slots = Column::ALL.map(|column| (Slot::Record(column), column.field(layout)));
+        Projection::build(slots.to_vec(), layout, None)
     }
 
     /// These columns.
@@ -165,12 +164,11 @@ impl Projection {
         bad_rows: BadRows,
         layout: BytesLayout,
     ) -> Result<Projection, ProjectionError> {
-        let unit = TimeUnit::Millisecond;
         let output = output_names(values.fields());
         let mut slots = Vec::new();
         for column in Column::ALL {
             if column != Column::Value {
-                slots.push((Slot::Record(column), column.field(layout, unit)));
+                slots.push((Slot::Record(column), column.field(layout)));
                 continue;
             }
             for (index, (field, name)) in values.fields().iter().zip(&output).enumerate() {
@@ -181,7 +179,7 @@ impl Projection {
             }
         }
         let typed = TypedValues { fields: values.fields().clone(), bad_rows };
-        let all = Projection::build(slots, layout, unit, Some(typed));
+        let all = Projection::build(slots, layout, Some(typed));
         let Some(names) = names else { return Ok(all) };
         let mut in_place: Vec<&str> = output.iter().map(String::as_str).collect();
         if bad_rows == BadRows::Column {
@@ -216,7 +214,7 @@ impl Projection {
             chosen.push((self.slots[index], self.schema.field(index).clone()));
         }
         let typed = self.typed.as_deref().cloned();
-        Ok(Projection::build(chosen, self.layout, self.time_unit, typed))
+        Ok(Projection::build(chosen, self.layout, typed))
     }
 
     /// Leaves out the fields that no column shows, unless only their errors are asked for.
@@ -240,57 +238,43 @@ impl Projection {
         });
         let slots = slots.collect();
         let typed = TypedValues { fields: fields.into(), bad_rows: typed.bad_rows };
-        Projection::build(slots, self.layout, self.time_unit, Some(typed))
+        Projection::build(slots, self.layout, Some(typed))
     }
 
-    /// This projection in the layout that `requested` wants: views if its `key` or `value` is a `BinaryView`,
-    /// timestamps in microseconds if its `timestamp` has them.
-    ///
-    /// A requested schema is a wish: types that cannot be given are passed over, as the PyCapsule interface allows.
+    /// This projection as `requested` wants it: views if its `key` or `value` is a `BinaryView`, then the types that
+    /// [`as_requested`](crate::as_requested) can give.
     pub fn with_requested(&self, requested: &Schema) -> Projection {
         let wants_views = |field: &FieldRef| {
             matches!(Column::from_name(field.name()), Some(Column::Key | Column::Value))
                 && field.data_type() == &DataType::BinaryView
         };
-        let wants_micros = |field: &FieldRef| {
-            Column::from_name(field.name()) == Some(Column::Timestamp)
-                && matches!(field.data_type(), DataType::Timestamp(TimeUnit::Microsecond, _))
-        };
-        let wished = requested.fields();
-        let layout = if wished.iter().any(wants_views) { BytesLayout::View } else { BytesLayout::Binary };
-        let unit =
-            if wished.iter().any(wants_micros) { TimeUnit::Microsecond } else { TimeUnit::Millisecond };
-        self.laid_out(layout, unit)
+        let views = requested.fields().iter().any(wants_views);
+        let layout = if views { BytesLayout::View } else { BytesLayout::Binary };
+        let natural = self.laid_out(layout);
+        Projection { schema: as_requested(&natural.schema, requested), ..natural }
     }
 
     /// The same columns, laid out differently.
-    fn laid_out(&self, layout: BytesLayout, time_unit: TimeUnit) -> Projection {
+    fn laid_out(&self, layout: BytesLayout) -> Projection {
         let slots = self.slots.iter().zip(self.schema.fields()).map(|(slot, field)| match slot {
-            Slot::Record(column) => (*slot, column.field(layout, time_unit)),
+            Slot::Record(column) => (*slot, column.field(layout)),
             _ => (*slot, field.as_ref().clone()),
         });
-        Projection::build(slots.collect(), layout, time_unit, self.typed.as_deref().cloned())
+        Projection::build(slots.collect(), layout, self.typed.as_deref().cloned())
     }
 
     /// The same columns without `column`, in the `Binary` layout.
     pub(crate) fn without(&self, column: Column) -> Projection {
-        let kept =
-            self.slots.iter().zip(self.schema.fields()).filter(|(slot, _)| **slot != Slot::Record(column));
+        let all = self.slots.iter().zip(self.schema.fields());
+        let kept = all.filter(|(slot, _)| **slot != Slot::Record(column));
         let kept = kept.map(|(slot, field)| (*slot, field.as_ref().clone())).collect();
-        let typed = self.typed.as_deref().cloned();
-        Projection::build(kept, self.layout, self.time_unit, typed)
-            .laid_out(BytesLayout::Binary, self.time_unit)
+        Projection::build(kept, self.layout, self.typed.as_deref().cloned()).laid_out(BytesLayout::Binary)
     }
 
-    fn build(
-        slots: Vec<(Slot, Field)>,
-        layout: BytesLayout,
-        time_unit: TimeUnit,
-        typed: Option<TypedValues>,
-    ) -> Projection {
+    fn build(slots: Vec<(Slot, Field)>, layout: BytesLayout, typed: Option<TypedValues>) -> Projection {
         let (slots, fields): (Vec<Slot>, Vec<Field>) = slots.into_iter().unzip();
         let schema = Arc::new(Schema::new(fields));
-        Projection { slots: slots.into(), layout, time_unit, typed: typed.map(Arc::new), schema }
+        Projection { slots: slots.into(), layout, typed: typed.map(Arc::new), schema }
     }
 
     /// The columns' names, in order.
@@ -328,10 +312,6 @@ impl Projection {
     /// How keys and values are laid out.
     pub fn layout(&self) -> BytesLayout {
         self.layout
-    }
-
-    pub(crate) fn time_unit(&self) -> TimeUnit {
-        self.time_unit
     }
 
     /// The schema of the batches.

@@ -11,8 +11,8 @@ use arrow_array::{RecordBatch, RecordBatchIterator};
 use arrow_schema::SchemaRef;
 use headwater_arrow::source::PartitionSource;
 use headwater_arrow::{
-    BatchLimits, BytesLayout, Column, Interrupt, Projection, ScanBound, ScanPlan, decode_fetched,
-    infer_fetched,
+    BatchLimits, BytesLayout, Column, Interrupt, Projection, ScanBound, ScanPlan, as_requested, cast_batch,
+    decode_fetched, infer_fetched,
 };
 use headwater_client::{FetchedPartition, PollLimits};
 use pyo3::prelude::*;
@@ -223,10 +223,9 @@ impl ArrowBatch {
         py: Python<'py>,
         requested_schema: Option<&Bound<'py, PyCapsule>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
-        // A request is a wish; these columns are made already.
-        let _ = requested_schema;
-        let batches = self.batches.clone().into_iter().map(Ok);
-        capsule::stream(py, RecordBatchIterator::new(batches, self.schema.clone()))
+        let wished = self.wished(requested_schema)?;
+        let batches = wished.batches.into_iter().map(Ok);
+        capsule::stream(py, RecordBatchIterator::new(batches, wished.schema))
     }
 
     #[pyo3(signature = (requested_schema=None))]
@@ -235,9 +234,9 @@ impl ArrowBatch {
         py: Python<'py>,
         requested_schema: Option<&Bound<'py, PyCapsule>>,
     ) -> PyResult<Bound<'py, PyTuple>> {
-        let _ = requested_schema;
-        match self.batches.as_slice() {
-            [] => capsule::array(py, &RecordBatch::new_empty(self.schema.clone())),
+        let wished = self.wished(requested_schema)?;
+        match wished.batches.as_slice() {
+            [] => capsule::array(py, &RecordBatch::new_empty(wished.schema)),
             [batch] => capsule::array(py, batch),
             more => {
                 let message = format!("{} batches do not fit one array; read the stream", more.len());
@@ -252,6 +251,19 @@ impl ArrowBatch {
 
     fn __repr__(&self) -> String {
         format!("ArrowBatch({} rows)", self.num_rows())
+    }
+}
+
+impl ArrowBatch {
+    /// The batches in the types that were asked for, as far as these are cheap.
+    fn wished(&self, requested: Option<&Bound<'_, PyCapsule>>) -> PyResult<ArrowBatch> {
+        let schema = match capsule::requested(requested)? {
+            Some(requested) => as_requested(&self.schema, &requested),
+            None => self.schema.clone(),
+        };
+        let batches = self.batches.iter().map(|batch| cast_batch(batch, &schema)).collect::<Result<_, _>>();
+        let batches = batches.map_err(|error| capsule::arrow_error(&error))?;
+        Ok(ArrowBatch { schema, batches })
     }
 }
 

@@ -7,14 +7,12 @@ mod headers;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{
-    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray,
-    TimestampMillisecondArray,
-};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, TimestampMillisecondArray};
 use arrow_buffer::Buffer;
-use arrow_schema::{ArrowError, TimeUnit};
+use arrow_schema::ArrowError;
 use headwater_record::RecordView;
 
+use crate::requested::cast_column;
 use crate::schema::Slot;
 use crate::typed::{BadValue, Decoded, ValueDecoder};
 use crate::{BytesLayout, Column, DecodeError, Projection};
@@ -186,7 +184,9 @@ impl Columns {
                 Slot::Record(Column::Partition) => self.constants.partitions(&runs, rows),
                 Slot::Record(Column::TimestampType) => self.constants.timestamp_types(&runs, rows),
                 Slot::Record(Column::Offset) => Arc::new(offsets.clone()),
-                Slot::Record(Column::Timestamp) => self.take_timestamps(),
+                Slot::Record(Column::Timestamp) => Arc::new(
+                    TimestampMillisecondArray::from(take_numbers(&mut self.timestamps)).with_timezone("UTC"),
+                ),
                 Slot::Record(Column::Headers) => {
                     self.headers.as_mut().map(HeadersColumn::finish).transpose()?.ok_or_else(absent)?
                 }
@@ -198,6 +198,9 @@ impl Columns {
                     decoded.as_ref().map(|decoded| decoded.errors.clone()).ok_or_else(absent)?
                 }
             });
+        }
+        for (array, field) in arrays.iter_mut().zip(self.projection.schema().fields()) {
+            *array = cast_column(array.clone(), field.data_type())?;
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(RecordBatch::try_new_with_options(self.projection.schema().clone(), arrays, &options)?)
@@ -221,16 +224,6 @@ impl Columns {
             let offset = offsets.values().get(row).copied().unwrap_or(-1);
             DecodeError::BadValue { topic, partition, offset, reason }
         })
-    }
-
-    fn take_timestamps(&mut self) -> ArrayRef {
-        let mut timestamps = take_numbers(&mut self.timestamps);
-        if self.projection.time_unit() == TimeUnit::Microsecond {
-            // A time beyond what microseconds can say, 290,000 years from now, becomes the last that they can.
-            timestamps.iter_mut().for_each(|timestamp| *timestamp = timestamp.saturating_mul(1000));
-            return Arc::new(TimestampMicrosecondArray::from(timestamps).with_timezone("UTC"));
-        }
-        Arc::new(TimestampMillisecondArray::from(timestamps).with_timezone("UTC"))
     }
 }
 

@@ -94,7 +94,7 @@ impl ValueDecoder {
         let mut start = 0;
         while start < values.count() {
             let (end, malformed) = self.check_run(values, start, &mut run);
-            self.decode_run(values, start..end, &mut run)?;
+            self.decode_run(values, start..end, &mut run, Reuse::Decoder)?;
             if let Some(reason) = malformed {
                 return Err(BadValue { row: end, reason });
             }
@@ -129,19 +129,20 @@ impl ValueDecoder {
         values: &impl Values,
         range: Range<usize>,
         run: &mut Run,
+        reuse: Reuse,
     ) -> Result<(), BadValue> {
         if range.is_empty() {
             return Ok(());
         }
-        match self.try_run(values, &range, run) {
+        match self.try_run(values, &range, run, reuse) {
             Ok(batch) => {
                 run.batches.push(batch);
                 Ok(())
             }
             Err(_) if range.len() > 1 => {
                 let middle = range.start + range.len() / 2;
-                self.decode_run(values, range.start..middle, run)?;
-                self.decode_run(values, middle..range.end, run)
+                self.decode_run(values, range.start..middle, run, Reuse::Nothing)?;
+                self.decode_run(values, middle..range.end, run, Reuse::Nothing)
             }
             Err(error) => {
                 let (row, reason) = (range.start, reason(error));
@@ -149,9 +150,16 @@ impl ValueDecoder {
                     return Err(BadValue { row, reason });
                 }
                 // Now that it is known as bad, it is read as an empty object.
-                self.decode_run(values, range, run)
+                self.decode_run(values, range, run, Reuse::Nothing)
             }
         }
+    }
+
+    fn new_decoder(&self, rows: usize) -> Result<Decoder, ArrowError> {
+        ReaderBuilder::new(self.schema.clone())
+            .with_batch_size(rows + 1)
+            .with_decoder_factory(Arc::new(Leaves))
+            .build_decoder()
     }
 
     fn try_run(
@@ -159,13 +167,12 @@ impl ValueDecoder {
         values: &impl Values,
         range: &Range<usize>,
         run: &Run,
+        reuse: Reuse,
     ) -> Result<RecordBatch, ArrowError> {
-        let mut decoder = match self.decoder.take() {
+        let known = if reuse == Reuse::Decoder { self.decoder.take() } else { None };
+        let mut decoder = match known {
             Some(decoder) => decoder,
-            None => ReaderBuilder::new(self.schema.clone())
-                .with_batch_size(self.run_rows + 1)
-                .with_decoder_factory(Arc::new(Leaves))
-                .build_decoder()?,
+            None => self.new_decoder(if reuse == Reuse::Decoder { self.run_rows } else { range.len() })?,
         };
         for row in range.clone() {
             let value = values.get(row).filter(|_| !run.errors.contains_key(&row)).unwrap_or(b"{}");
@@ -177,11 +184,22 @@ impl ValueDecoder {
         }
         let batch = decoder.flush()?;
         // An error above leaves the decoder behind.
-        self.decoder = Some(decoder);
+        if reuse == Reuse::Decoder {
+            self.decoder = Some(decoder);
+        }
         batch
             .filter(|batch| batch.num_rows() == range.len())
             .ok_or_else(|| ArrowError::JsonError("rows are out of step".to_owned()))
     }
+}
+
+/// Whether a run is a whole one, or a part that is looked through for a bad row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reuse {
+    /// With the decoder that whole runs share.
+    Decoder,
+    /// With a small one of its own: what an error leaves behind cannot be used again.
+    Nothing,
 }
 
 /// What has been decoded.

@@ -569,6 +569,42 @@ fn schemas_are_inferred_in_order_of_appearance() {
 }
 
 #[test]
+fn cheap_types_are_given_where_they_are_requested() {
+    let texts = values(&["{\"a\": 1, \"c\": \"a string that no view holds in itself\"}", "{}"]);
+    let names = ["key", "topic", "a", "c"];
+    let plain = Projection::with_values(Some(&names), &schema(), BadRows::Fail, BytesLayout::Binary).unwrap();
+    let wish = |fields: &[(&str, DataType)]| {
+        let fields = fields.iter().map(|(name, data_type)| Field::new(*name, data_type.clone(), true));
+        arrow_schema::Schema::new(fields.collect::<Vec<_>>())
+    };
+    let large = wish(&[
+        ("key", DataType::LargeBinary),
+        ("topic", DataType::LargeUtf8),
+        ("a", DataType::Int32),
+        ("c", DataType::LargeUtf8),
+    ]);
+    let projection = plain.with_requested(&large);
+    let types = |projection: &Projection| {
+        projection.schema().fields().iter().map(|field| field.data_type().clone()).collect::<Vec<_>>()
+    };
+    // Other numbers would not be cheap: a wish, passed over.
+    let given = [DataType::LargeBinary, DataType::LargeUtf8, DataType::Int64, DataType::LargeUtf8];
+    assert_eq!(types(&projection), given);
+    let mut scan = Scan::new(plan_of(projection, 10), sources_of(&texts, Compression::None)).unwrap();
+    let batch = scan.next_batch().unwrap().unwrap();
+    assert_eq!(batch.column(3).as_string::<i64>().value(0), "a string that no view holds in itself");
+
+    let projection = plain.with_requested(&wish(&[("c", DataType::Utf8View), ("key", DataType::BinaryView)]));
+    assert_eq!(projection.layout(), BytesLayout::View);
+    let given = [DataType::BinaryView, DataType::Utf8, DataType::Int64, DataType::Utf8View];
+    assert_eq!(types(&projection), given);
+    let mut scan = Scan::new(plan_of(projection, 10), sources_of(&texts, Compression::None)).unwrap();
+    let batch = scan.next_batch().unwrap().unwrap();
+    assert_eq!(batch.column(3).as_string_view().value(0), "a string that no view holds in itself");
+    assert!(batch.column(3).is_null(1));
+}
+
+#[test]
 fn microseconds_are_given_where_they_are_requested() {
     use arrow_array::types::TimestampMicrosecondType;
     let wanted = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
