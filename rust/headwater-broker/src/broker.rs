@@ -131,9 +131,17 @@ async fn start_in<E: Env>(
     let directory = config.data_dir().join(METADATA_DIRECTORY);
     let controller = Controller::open(env.clone(), directory, options).await?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let metrics = Metrics::new();
+    let coordinator_metrics = metrics.group_coordinator.clone();
     let node = Arc::new(Node {
         node_id,
-        groups: GroupCoordinator::new(env.clone(), &config, tasks.clone(), stop.clone()),
+        groups: GroupCoordinator::new(
+            env.clone(),
+            &config,
+            coordinator_metrics,
+            tasks.clone(),
+            stop.clone(),
+        ),
         limits: Limits::new(&config),
         fetch_sessions: FetchSessions::new(config.count("max.incremental.fetch.session.cache.slots")),
         config,
@@ -141,7 +149,7 @@ async fn start_in<E: Env>(
         log_dir,
         partitions: ArcSwap::from_pointee(PartitionTable::default()),
         applied: watch::Sender::new(0),
-        metrics: Metrics::new(),
+        metrics,
         producer_ids: ProducerIds::default(),
         broker_epoch: AtomicI64::new(-1),
         stop,

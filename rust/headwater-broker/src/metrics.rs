@@ -9,6 +9,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::coordinator::CoordinatorMetrics;
+
 /// What a request is counted under.
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
@@ -33,6 +35,7 @@ pub struct Metrics {
     pub(crate) fetched_bytes: Counter,
     pub(crate) fetch_sessions: Gauge,
     pub(crate) fetch_sessions_refused: Counter,
+    pub(crate) group_coordinator: CoordinatorMetrics,
     fsyncs: Counter,
     flush_rounds: Counter,
 }
@@ -62,12 +65,14 @@ impl Metrics {
             fetched_bytes: Counter::default(),
             fetch_sessions: Gauge::default(),
             fetch_sessions_refused: Counter::default(),
+            group_coordinator: CoordinatorMetrics::default(),
             fsyncs: Counter::default(),
             flush_rounds: Counter::default(),
         };
         registry.register("requests", "Requests by API and version", metrics.requests.clone());
         registry.register("connections", "Open connections", metrics.connections.clone());
         registry.register("fetch_sessions", "Fetch sessions remembered", metrics.fetch_sessions.clone());
+        metrics.group_coordinator.register(&mut registry, "group_coordinator", "groups");
         let counters: [(&str, &str, &Counter); 12] = [
             (
                 "connections_refused",
@@ -157,6 +162,11 @@ mod tests {
         one.set_flushes(5, 2);
         assert_eq!(one.fsyncs(), 5);
         assert!(one.encode().contains("headwater_requests_total{api=\"Fetch\",version=\"12\"} 1"));
+        one.group_coordinator.live.set(7);
+        one.group_coordinator.load_seconds.observe(0.5);
+        let text = one.encode();
+        assert!(text.contains("headwater_group_coordinator_live 7"), "{text}");
+        assert!(text.contains("headwater_group_coordinator_load_seconds_count 1"), "{text}");
         assert!(!other.encode().contains("api=\"Fetch\""));
     }
 }

@@ -217,6 +217,9 @@ pub trait Shard: Send + Sized + 'static {
     /// that is replayed so far is committed. `None` when the state is empty.
     fn oldest_needed(&self) -> Option<i64>;
 
+    /// How many things it coordinates right now (groups), for a metric.
+    fn live(&self) -> usize;
+
     /// How many keys are live, for deciding when a rewrite pays.
     fn live_records(&self) -> usize;
 }

@@ -24,6 +24,7 @@ use super::RuntimeSettings;
 use super::batch::{After, OpenBatch, Write, record_bytes};
 use super::clock::Clock;
 use super::log::{CoordinatorLog, LogGone};
+use super::metrics::{CoordinatorMetrics, Share};
 use super::rewrite::{PIECE_BYTES, Rewrite};
 
 /// Requests handled before the batch is appended.
@@ -74,6 +75,8 @@ pub(super) struct Actor<E: Env, S: Shard, L> {
     /// Decisions that others led to, to be taken before the next event.
     follow_up: VecDeque<Decision<S>>,
     rewrite: Rewrite,
+    live: Share,
+    pending_appends: Share,
     /// The shard cannot be trusted any more; a bug, told in the log.
     is_broken: bool,
 }
@@ -84,6 +87,7 @@ impl<E: Env, S: Shard, L: CoordinatorLog> Actor<E, S, L> {
         shard: S,
         log: L,
         settings: Arc<RuntimeSettings>,
+        metrics: &CoordinatorMetrics,
         requests: mpsc::Receiver<Message<S>>,
         stop: CancellationToken,
     ) -> Self {
@@ -104,6 +108,8 @@ impl<E: Env, S: Shard, L: CoordinatorLog> Actor<E, S, L> {
             in_flight: VecDeque::new(),
             follow_up: VecDeque::new(),
             rewrite: Rewrite::NotBefore(0),
+            live: Share::of(&metrics.live),
+            pending_appends: Share::of(&metrics.pending_appends),
             is_broken: false,
         }
     }
@@ -117,6 +123,8 @@ impl<E: Env, S: Shard, L: CoordinatorLog> Actor<E, S, L> {
             self.run_timers();
             self.write_out();
             self.start_rewrite_if_due();
+            self.live.set(self.shard.live());
+            self.pending_appends.set(self.in_flight.len());
             if self.is_broken {
                 break;
             }

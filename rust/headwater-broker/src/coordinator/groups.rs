@@ -12,7 +12,7 @@ use headwater_record::Uuid;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{CoordinatorRuntime, RuntimeSettings, Term};
+use super::{CoordinatorMetrics, CoordinatorRuntime, RuntimeSettings, Term};
 use crate::config::BrokerConfig;
 use crate::context::Order;
 use crate::node::Node;
@@ -32,7 +32,13 @@ pub(crate) struct GroupCoordinator<E: Env> {
 
 impl<E: Env> GroupCoordinator<E> {
     /// A coordinator that coordinates nothing yet; see [`GroupCoordinator::start`].
-    pub(crate) fn new(env: E, config: &BrokerConfig, tasks: TaskTracker, stop: CancellationToken) -> Self {
+    pub(crate) fn new(
+        env: E,
+        config: &BrokerConfig,
+        metrics: CoordinatorMetrics,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
         let settings = RuntimeSettings {
             commit_timeout: Duration::from_millis(config.count("offsets.commit.timeout.ms") as u64),
             load_buffer_bytes: config.count("offsets.load.buffer.size"),
@@ -47,7 +53,7 @@ impl<E: Env> GroupCoordinator<E> {
             offsets_retention_check_interval_ms: config.long("offsets.retention.check.interval.ms"),
         };
         GroupCoordinator {
-            runtime: CoordinatorRuntime::new(env, settings, tasks, stop),
+            runtime: CoordinatorRuntime::new(env, settings, metrics, tasks, stop),
             config: group_config,
         }
     }
@@ -171,8 +177,8 @@ impl<E: Env> Follower<E> {
             let index = partition.id().partition;
             let term = Term { topic_id: partition.topic_id(), leader_epoch: partition.leader_epoch() };
             if present.remove(&index) != Some(term) {
-                let shard = GroupShard::new(node.groups.config.clone());
-                runtime.load(index, term, partition.clone(), shard);
+                let config = node.groups.config.clone();
+                runtime.load(index, term, partition.clone(), move || GroupShard::new(config.clone()));
             }
         }
         for index in present.into_keys() {

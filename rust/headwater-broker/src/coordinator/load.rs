@@ -11,8 +11,8 @@ use super::log::{CoordinatorLog, LogFailure};
 /// bounded by `max.message.bytes` before compression.
 const DECOMPRESSED_BYTES_MAX: usize = 128 << 20;
 
-/// Why a log could not be replayed. The partition is not coordinated then: answers from half a state would lose
-/// offsets that are there.
+/// Why a log could not be replayed. The partition is not coordinated while that lasts: answers from half a state would
+/// lose offsets that are there.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
     /// The disk could not be read.

@@ -4,7 +4,13 @@
 //! ```text
 //!   leads a partition of the topic ──▶ load (on the blocking pool) ──▶ actor ──▶ leads it no more: unload
 //!                                      Refusal::Loading               answers    Refusal::NotCoordinator
+//!                                        │      ▲
+//!                                 failed ▼      │ after a pause
+//!                                      Refusal::NotAvailable
 //! ```
+//!
+//! A log that cannot be read is read again for as long as this broker leads it: nobody else could coordinate it, so
+//! sending clients to look for another coordinator would only have them come back.
 //!
 //! | task | who starts it | when it ends | channels |
 //! |---|---|---|---|
@@ -20,6 +26,7 @@ mod clock;
 mod groups;
 mod load;
 mod log;
+mod metrics;
 mod partition_log;
 mod rewrite;
 #[cfg(test)]
@@ -42,11 +49,16 @@ use actor::{Actor, Message};
 use log::CoordinatorLog;
 
 pub(crate) use groups::{GroupCoordinator, partition_of};
+pub(crate) use metrics::CoordinatorMetrics;
 
 /// Requests that wait for one partition's task; whoever sends more waits at the door.
 const QUEUE_MAX: usize = 1_024;
 /// Partitions that are read at the same time.
 const LOADS_AT_ONCE: usize = 4;
+/// The pause after the first attempt to load that failed; it doubles with each.
+const LOAD_PAUSE_FIRST: Duration = Duration::from_millis(100);
+/// The longest pause: a disk that comes back is noticed by then, and damage that stays costs a look this often.
+const LOAD_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// Settings that all partitions of a runtime share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +82,10 @@ pub(crate) struct Term {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Loading,
+    /// Its log could not be read; that is going to be tried again.
+    Failing,
     Active,
-    /// Unloaded, or its log could not be read.
+    /// Unloaded, or its task has ended by itself.
     Ended,
 }
 
@@ -86,6 +100,7 @@ struct Loaded<S: Shard> {
 pub(crate) struct CoordinatorRuntime<E: Env, S: Shard> {
     env: E,
     settings: Arc<RuntimeSettings>,
+    metrics: CoordinatorMetrics,
     /// Replaced whole by the one task that follows leadership.
     shards: watch::Sender<()>,
     loaded: ArcSwap<BTreeMap<i32, Arc<Loaded<S>>>>,
@@ -99,12 +114,14 @@ impl<E: Env, S: Shard> CoordinatorRuntime<E, S> {
     pub(crate) fn new(
         env: E,
         settings: RuntimeSettings,
+        metrics: CoordinatorMetrics,
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
         CoordinatorRuntime {
             env,
             settings: Arc::new(settings),
+            metrics,
             shards: watch::Sender::new(()),
             loaded: ArcSwap::default(),
             loads: Arc::new(Semaphore::new(LOADS_AT_ONCE)),
@@ -113,24 +130,28 @@ impl<E: Env, S: Shard> CoordinatorRuntime<E, S> {
         }
     }
 
-    /// Starts to coordinate `partition`, whose log is replayed into `shard` in the background. `term` names this term
-    /// of leadership.
-    pub(crate) fn load<L: CoordinatorLog>(&self, partition: i32, term: Term, log: L, shard: S) {
+    /// What it counts.
+    pub(crate) fn metrics(&self) -> &CoordinatorMetrics {
+        &self.metrics
+    }
+
+    /// Starts to coordinate `partition`, whose log is replayed in the background into what `empty` makes. `term` names
+    /// this term of leadership.
+    pub(crate) fn load<L: CoordinatorLog>(
+        &self,
+        partition: i32,
+        term: Term,
+        log: L,
+        empty: impl Fn() -> S + Send + Sync + 'static,
+    ) {
         self.unload(partition);
         let (requests, queue) = mpsc::channel(QUEUE_MAX);
         let (phase, phase_seen) = watch::channel(Phase::Loading);
         let stop = self.stop.child_token();
-        let task = run(
-            self.env.clone(),
-            partition,
-            shard,
-            log,
-            self.settings.clone(),
-            self.loads.clone(),
-            queue,
-            phase,
-            stop.clone(),
-        );
+        let (env, settings, metrics) = (self.env.clone(), self.settings.clone(), self.metrics.clone());
+        let loads = self.loads.clone();
+        let life = Life { env, partition, log, settings, metrics, loads, phase, stop: stop.clone() };
+        let task = life.run(empty, queue);
         drop(self.env.spawn("coordinator", self.tasks.track_future(task)));
         let entry = Arc::new(Loaded { term, requests, phase: phase_seen, stop });
         self.replace(partition, Some(entry));
@@ -172,6 +193,7 @@ impl<E: Env, S: Shard> CoordinatorRuntime<E, S> {
         match phase {
             Phase::Active => {}
             Phase::Loading => return Err(Refusal::Loading),
+            Phase::Failing => return Err(Refusal::NotAvailable),
             Phase::Ended => return Err(Refusal::NotCoordinator),
         }
         let (reply, answer) = oneshot::channel();
@@ -187,13 +209,21 @@ impl<E: Env, S: Shard> CoordinatorRuntime<E, S> {
         answer.await.unwrap_or(Err(Refusal::NotCoordinator))
     }
 
-    /// Tells every coordinator something, those that are still loading included, and waits for no answer.
+    /// Tells every coordinator something, those that are still loading included, and waits for no answer. One that is
+    /// not loaded hears of no more than its queue holds: it may never come to empty it.
     pub(crate) async fn tell_all(&self, request: impl Fn() -> S::Request) {
-        let all: Vec<Arc<Loaded<S>>> = self.loaded.load().values().cloned().collect();
-        for loaded in all {
+        let all: Vec<(i32, Arc<Loaded<S>>)> =
+            self.loaded.load().iter().map(|(partition, loaded)| (*partition, loaded.clone())).collect();
+        for (partition, loaded) in all {
             let (reply, _) = oneshot::channel();
-            // A coordinator that is gone has nothing to be told.
-            let _ = loaded.requests.send(Message { request: request(), reply }).await;
+            let message = Message { request: request(), reply };
+            let phase = *loaded.phase.borrow();
+            if phase == Phase::Active {
+                // A coordinator that is gone has nothing to be told.
+                let _ = loaded.requests.send(message).await;
+            } else if let Err(mpsc::error::TrySendError::Full(_)) = loaded.requests.try_send(message) {
+                tracing::warn!(partition, "a coordinator that is not loaded misses what it is told");
+            }
         }
     }
 
@@ -228,38 +258,68 @@ impl<E: Env, S: Shard> CoordinatorRuntime<E, S> {
     }
 }
 
-/// The life of one partition's coordinator.
-#[expect(clippy::too_many_arguments, reason = "everything the task owns, handed over once")]
-async fn run<E: Env, S: Shard, L: CoordinatorLog>(
+/// One partition's coordinator from its first attempt to load on.
+struct Life<E: Env, L> {
     env: E,
     partition: i32,
-    shard: S,
     log: L,
     settings: Arc<RuntimeSettings>,
+    metrics: CoordinatorMetrics,
     loads: Arc<Semaphore>,
-    queue: mpsc::Receiver<Message<S>>,
     phase: watch::Sender<Phase>,
     stop: CancellationToken,
-) {
-    let loading = async {
-        // The semaphore is never closed.
-        let _turn = loads.acquire().await;
-        load::load(&env, &log, shard, settings.load_buffer_bytes).await
-    };
-    let loaded = tokio::select! { biased;
-        () = stop.cancelled() => None,
-        loaded = loading => Some(loaded),
-    };
-    match loaded {
-        Some(Ok(shard)) => {
-            tracing::debug!(partition, records = shard.live_records(), "a coordinator is loaded");
-            phase.send_replace(Phase::Active);
-            Actor::new(env, shard, log, settings, queue, stop).run().await;
+}
+
+impl<E: Env, L: CoordinatorLog> Life<E, L> {
+    async fn run<S: Shard>(self, empty: impl Fn() -> S, queue: mpsc::Receiver<Message<S>>) {
+        let stop = self.stop.clone();
+        let loaded = tokio::select! { biased;
+            () = stop.cancelled() => None,
+            shard = self.load(empty) => Some(shard),
+        };
+        if let Some(shard) = loaded {
+            tracing::debug!(self.partition, records = shard.live_records(), "a coordinator is loaded");
+            self.phase.send_replace(Phase::Active);
+            Actor::new(self.env, shard, self.log, self.settings, &self.metrics, queue, stop).run().await;
         }
-        Some(Err(error)) => {
-            tracing::error!(partition, %error, "a coordinator's log cannot be replayed; it is not coordinated");
-        }
-        None => {}
+        self.phase.send_replace(Phase::Ended);
     }
-    phase.send_replace(Phase::Ended);
+
+    /// Reads the log, as often as it takes.
+    async fn load<S: Shard>(&self, empty: impl Fn() -> S) -> S {
+        let mut pause = LOAD_PAUSE_FIRST;
+        let mut told = None;
+        loop {
+            let failure = match self.try_to_load(empty()).await {
+                Ok(shard) if told.is_none() => return shard,
+                Ok(shard) => {
+                    tracing::info!(self.partition, "a coordinator's log could be replayed at last");
+                    return shard;
+                }
+                Err(error) => error.to_string(),
+            };
+            self.metrics.load_failures.inc();
+            // Once for each reason: the attempts go on for as long as it lasts.
+            if told.as_ref() != Some(&failure) {
+                tracing::error!(
+                    self.partition,
+                    error = failure,
+                    "a coordinator's log cannot be replayed; until it can, its groups are not available"
+                );
+                told = Some(failure);
+            }
+            self.phase.send_replace(Phase::Failing);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LOAD_PAUSE_MAX);
+        }
+    }
+
+    async fn try_to_load<S: Shard>(&self, empty: S) -> Result<S, load::LoadError> {
+        // The semaphore is never closed.
+        let _turn = self.loads.acquire().await;
+        let before = self.env.now();
+        let shard = load::load(&self.env, &self.log, empty, self.settings.load_buffer_bytes).await?;
+        self.metrics.load_seconds.observe((self.env.now() - before).as_secs_f64());
+        Ok(shard)
+    }
 }

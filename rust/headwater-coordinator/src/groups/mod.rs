@@ -388,6 +388,10 @@ impl Shard for GroupShard {
         self.durable.oldest_needed()
     }
 
+    fn live(&self) -> usize {
+        self.groups.len()
+    }
+
     fn live_records(&self) -> usize {
         self.durable.live_records()
     }

@@ -25,6 +25,8 @@ struct State {
     hold: bool,
     refuse: Option<Refusal>,
     gone: bool,
+    reads_fail: bool,
+    reads: usize,
     batch_bytes_max: Option<usize>,
 }
 
@@ -54,6 +56,16 @@ impl MemoryLog {
     pub(super) fn lose(&self) {
         self.state().gone = true;
         self.moved.notify_waiters();
+    }
+
+    /// Reads fail while this is on, as on a disk with a loose cable.
+    pub(super) fn fail_reads(&self, on: bool) {
+        self.state().reads_fail = on;
+    }
+
+    /// How often it was read.
+    pub(super) fn reads(&self) -> usize {
+        self.state().reads
     }
 
     pub(super) fn limit_batches(&self, bytes: usize) {
@@ -131,7 +143,11 @@ impl CoordinatorLog for MemoryLog {
     }
 
     fn read(&self, offset: i64, bytes_max: usize, buffer: &mut Vec<u8>) -> Result<(), LogFailure> {
-        let state = self.state();
+        let mut state = self.state();
+        state.reads += 1;
+        if state.reads_fail {
+            return Err(LogFailure("input/output error".to_owned()));
+        }
         if offset < state.start || offset > state.end {
             return Err(LogFailure("out of range".to_owned()));
         }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::log::CoordinatorLog;
-use super::{CoordinatorRuntime, RuntimeSettings, Term};
+use super::{CoordinatorMetrics, CoordinatorRuntime, RuntimeSettings, Term};
 use crate::context::Order;
 
 type Runtime<E> = CoordinatorRuntime<E, GroupShard>;
@@ -27,13 +27,18 @@ const TERM: Term = Term { topic_id: Uuid::ZERO, leader_epoch: 0 };
 
 fn runtime<E: Env>(env: E) -> Runtime<E> {
     let settings = RuntimeSettings { commit_timeout: Duration::from_secs(5), load_buffer_bytes: 64 << 10 };
-    CoordinatorRuntime::new(env, settings, TaskTracker::new(), CancellationToken::new())
+    let metrics = CoordinatorMetrics::default();
+    CoordinatorRuntime::new(env, settings, metrics, TaskTracker::new(), CancellationToken::new())
+}
+
+fn shard() -> GroupShard {
+    GroupShard::new(GroupConfig::default())
 }
 
 /// A runtime that has loaded partition 0 from `log`.
 async fn loaded<E: Env>(env: E, log: impl CoordinatorLog) -> Runtime<E> {
     let runtime = runtime(env);
-    runtime.load(0, TERM, log, GroupShard::new(GroupConfig::default()));
+    runtime.load(0, TERM, log, shard);
     runtime.wait_until_loaded(0).await;
     runtime
 }

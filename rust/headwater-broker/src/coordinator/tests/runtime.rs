@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use headwater_coordinator::Refusal;
 use headwater_coordinator::groups::{
-    GroupConfig, GroupReply, GroupRequest, GroupShard, JoinRequest, ListRequest, Name,
+    GroupReply, GroupRequest, JoinRequest, ListRequest, Name,
 };
 use headwater_env::sim;
 
@@ -125,7 +125,7 @@ fn before_and_after_its_time_a_coordinator_says_so() {
         let log = MemoryLog::default();
         let runtime = runtime(env.clone());
         assert_eq!(committed(&runtime, "g", 0).await, Err(Refusal::NotCoordinator));
-        runtime.load(0, TERM, log.clone(), GroupShard::new(GroupConfig::default()));
+        runtime.load(0, TERM, log.clone(), shard);
         assert!(runtime.is_loading());
         assert_eq!(committed(&runtime, "g", 0).await, Err(Refusal::Loading));
         runtime.wait_until_loaded(0).await;
@@ -170,7 +170,78 @@ fn a_damaged_log_is_not_coordinated() {
         let batch = builder.finish().expect("a batch").into();
         crate::coordinator::log::CoordinatorLog::append(&log, batch, 0).expect("appended");
         let runtime = loaded(env, log.survivor()).await;
+        assert_eq!(committed(&runtime, "g", 0).await, Err(Refusal::NotAvailable));
+        assert_eq!(runtime.active(), Vec::<i32>::new());
+    });
+}
+
+#[test]
+fn a_log_that_cannot_be_read_for_a_while_is_loaded_when_it_can() {
+    sim::run(12, |env| async move {
+        let log = MemoryLog::default();
+        let first = loaded(env.clone(), log.clone()).await;
+        try_commit(&first, "g", 0, 7).await.expect("committed");
+        let log = log.survivor();
+        log.fail_reads(true);
+        let runtime = loaded(env.clone(), log.clone()).await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(committed(&runtime, "g", 0).await, Err(Refusal::NotAvailable), "not somewhere else");
+        assert!((10..60).contains(&log.reads()), "tried {} times in ten minutes", log.reads());
+        assert_eq!(runtime.metrics().load_failures.get(), log.reads() as u64);
+
+        log.fail_reads(false);
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        assert_eq!(committed(&runtime, "g", 0).await, Ok(7));
+        try_commit(&runtime, "g", 0, 8).await.expect("committed");
+        assert!(!runtime.is_loading());
+    });
+}
+
+#[test]
+fn a_coordinator_that_cannot_be_loaded_holds_nobody_up_and_can_be_unloaded() {
+    sim::run(13, |env| async move {
+        let log = MemoryLog::default();
+        let first = loaded(env.clone(), log.clone()).await;
+        try_commit(&first, "g", 0, 7).await.expect("committed");
+        let log = log.survivor();
+        log.fail_reads(true);
+        let runtime = loaded(env, log.clone()).await;
+        // More than its queue holds.
+        for _ in 0..2_000 {
+            runtime.tell_all(|| GroupRequest::TopicsDeleted(vec!["other".into()])).await;
+        }
+        runtime.unload(0);
+        settle().await;
+        let reads = log.reads();
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(log.reads(), reads, "nobody reads any more");
         assert_eq!(committed(&runtime, "g", 0).await, Err(Refusal::NotCoordinator));
+    });
+}
+
+#[test]
+fn metrics_follow_groups_and_appends() {
+    sim::run(14, |env| async move {
+        let log = MemoryLog::default();
+        let runtime = loaded(env, log.clone()).await;
+        for group in ["a", "b", "c"] {
+            try_commit(&runtime, group, 0, 1).await.expect("committed");
+        }
+        settle().await;
+        let metrics = runtime.metrics();
+        assert_eq!((metrics.live.get(), metrics.pending_appends.get()), (3, 0));
+        log.hold(true);
+        let look = async {
+            settle().await;
+            assert_eq!(metrics.pending_appends.get(), 1);
+            log.hold(false);
+        };
+        let (outcome, ()) = tokio::join!(try_commit(&runtime, "d", 0, 1), look);
+        outcome.expect("committed");
+        runtime.unload(0);
+        settle().await;
+        assert_eq!((metrics.live.get(), metrics.pending_appends.get()), (0, 0), "gone with the coordinator");
+        assert_eq!(metrics.load_failures.get(), 0);
     });
 }
 
@@ -207,7 +278,7 @@ fn deleted_topics_reach_a_coordinator_that_is_still_loading() {
         let first = loaded(env.clone(), log.clone()).await;
         try_commit(&first, "g", 0, 1).await.expect("committed");
         let runtime = runtime(env);
-        runtime.load(0, TERM, log.survivor(), GroupShard::new(GroupConfig::default()));
+        runtime.load(0, TERM, log.survivor(), shard);
         runtime.tell_all(|| GroupRequest::TopicsDeleted(vec!["t".into()])).await;
         runtime.wait_until_loaded(0).await;
         settle().await;
