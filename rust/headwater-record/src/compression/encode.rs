@@ -76,6 +76,11 @@ fn gzip(level: Option<i32>, source: &[u8], target: &mut Vec<u8>) -> std::io::Res
 
 fn lz4(source: &[u8], target: &mut Vec<u8>) -> std::io::Result<()> {
     LZ4.with_borrow_mut(|encoder| {
+        if source.is_empty() {
+            // A used encoder begins its next frame with the first byte, and there is none: only a new one writes the
+            // head of an empty frame.
+            *encoder = FrameEncoder::with_frame_info(lz4_frame(), Vec::new());
+        }
         // The encoder keeps its hash table and block buffers; only the output changes hands.
         std::mem::swap(encoder.get_mut(), target);
         let done =

@@ -22,6 +22,17 @@ proptest! {
 }
 
 #[test]
+fn nothing_is_compressed_like_anything_else() {
+    // Twice, and after something: contexts are used again.
+    for source in [&b""[..], b"something", b"", b""] {
+        for codec in COMPRESSED {
+            let folded = compress(codec, None, source).unwrap();
+            assert_eq!(decompress(codec, &folded, source.len()).as_deref(), Ok(source), "{codec}");
+        }
+    }
+}
+
+#[test]
 fn levels() {
     // Words in an order that repeats late and never exactly.
     let source: Vec<u8> = (0u32..50_000)
