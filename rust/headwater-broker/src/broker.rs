@@ -135,13 +135,7 @@ async fn start_in<E: Env>(
     let coordinator_metrics = metrics.group_coordinator.clone();
     let node = Arc::new(Node {
         node_id,
-        groups: GroupCoordinator::new(
-            env.clone(),
-            &config,
-            coordinator_metrics,
-            tasks.clone(),
-            stop.clone(),
-        ),
+        groups: GroupCoordinator::new(env.clone(), &config, coordinator_metrics, tasks.clone(), stop.clone()),
         limits: Limits::new(&config),
         fetch_sessions: FetchSessions::new(config.count("max.incremental.fetch.session.cache.slots")),
         config,

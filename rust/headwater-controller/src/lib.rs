@@ -40,6 +40,7 @@ pub use decide::configs::{
     AcceptAnyConfig, ConfigChange, ConfigOperation, ConfigOperationKind, ConfigPolicy,
 };
 pub use decide::isr::{AlterPartition, IsrMember};
+pub use decide::names::check as check_topic_name;
 pub use decide::producer_ids::PRODUCER_ID_BLOCK_SIZE;
 pub use decide::topics::{
     NewPartitions, NewTopic, PARTITIONS_PER_REQUEST_MAX, PartitionAssignment, TopicRef,

@@ -131,6 +131,7 @@ impl<E: Env, S: Shard> CoordinatorRuntime<E, S> {
     }
 
     /// What it counts.
+    #[cfg(test)]
     pub(crate) fn metrics(&self) -> &CoordinatorMetrics {
         &self.metrics
     }

@@ -1,7 +1,5 @@
 //! CreatePartitions: more partitions for topics, answered once they are served.
 
-use std::collections::BTreeMap;
-
 use headwater_controller::NewPartitions;
 use headwater_env::Env;
 use headwater_protocol::messages::create_partitions::{
@@ -10,26 +8,24 @@ use headwater_protocol::messages::create_partitions::{
 use headwater_protocol::{ErrorCode, Str};
 
 use super::HandlerResult;
+use super::mentions::{Mention, Mentions};
 use crate::authorize::{Operation, Resource, authorize};
 use crate::context::Call;
 
 /// Adds partitions, or says whether it would.
 pub(crate) async fn handle<E: Env>(call: Call<E>, request: CreatePartitionsRequest) -> HandlerResult<E> {
-    let mut counts: BTreeMap<Str, usize> = BTreeMap::new();
-    for topic in &request.topics {
-        *counts.entry(topic.name.clone()).or_default() += 1;
-    }
+    let mut mentions = Mentions::of(request.topics.iter().map(|topic| topic.name.clone()));
     let mut results: Vec<CreatePartitionsTopicResult> = Vec::new();
     let mut wanted = Vec::new();
     for topic in request.topics {
-        let code = match counts.get(&topic.name) {
-            Some(1) if authorize(&call.context, Operation::Alter, Resource::Topic(&topic.name)) => {
+        let code = match mentions.next(&topic.name) {
+            Mention::Only if authorize(&call.context, Operation::Alter, Resource::Topic(&topic.name)) => {
                 wanted.push(new_partitions(topic));
                 continue;
             }
-            Some(1) => ErrorCode::TopicAuthorizationFailed,
-            _ if results.iter().any(|result| result.name == topic.name) => continue,
-            _ => ErrorCode::InvalidRequest,
+            Mention::Only => ErrorCode::TopicAuthorizationFailed,
+            Mention::First => ErrorCode::InvalidRequest,
+            Mention::Again => continue,
         };
         results.push(result(topic.name, code, Some(code.message().to_owned())));
     }

@@ -6,36 +6,33 @@ use std::sync::Arc;
 use headwater_controller::{MetadataImage, NewTopic, PartitionAssignment, TopicError, TopicImage};
 use headwater_env::Env;
 use headwater_protocol::messages::create_topics::{
-    CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse,
+    CreatableTopic, CreatableTopicConfig, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest,
+    CreateTopicsResponse,
 };
 use headwater_protocol::{ErrorCode, Str};
 
 use super::HandlerResult;
+use super::mentions::{Mention, Mentions};
 use crate::authorize::{Operation, Resource, authorize};
 use crate::config::{BrokerConfig, topic_keys};
 use crate::context::Call;
 
 /// Creates, or says what would be.
 pub(crate) async fn handle<E: Env>(call: Call<E>, request: CreateTopicsRequest) -> HandlerResult<E> {
-    let mut counts: BTreeMap<Str, usize> = BTreeMap::new();
-    for topic in &request.topics {
-        *counts.entry(topic.name.clone()).or_default() += 1;
-    }
-    let mut results = Vec::with_capacity(counts.len());
+    let mut mentions = Mentions::of(request.topics.iter().map(|topic| &topic.name));
+    let mut results = Vec::with_capacity(request.topics.len());
     let mut wanted = Vec::new();
     for topic in &request.topics {
-        match counts.get(&topic.name) {
-            Some(1) if authorize(&call.context, Operation::Create, Resource::Topic(&topic.name)) => {
+        match mentions.next(&&topic.name) {
+            Mention::Only if authorize(&call.context, Operation::Create, Resource::Topic(&topic.name)) => {
                 wanted.push(new_topic(&call.node.config, topic));
             }
-            Some(1) => results.push(refused(&topic.name, ErrorCode::TopicAuthorizationFailed, None)),
-            // Named several times: refused once.
-            _ if results.iter().any(|result: &CreatableTopicResult| result.name == topic.name) => {}
-            _ => results.push(refused(
-                &topic.name,
-                ErrorCode::InvalidRequest,
-                Some("the request names the topic more than once".to_owned()),
-            )),
+            Mention::Only => results.push(refused(&topic.name, ErrorCode::TopicAuthorizationFailed, None)),
+            Mention::First => {
+                let message = "the request names the topic more than once".to_owned();
+                results.push(refused(&topic.name, ErrorCode::InvalidRequest, Some(message)));
+            }
+            Mention::Again => {}
         }
     }
     let names: Vec<String> = wanted.iter().map(|topic| topic.name.clone()).collect();
@@ -77,12 +74,16 @@ fn new_topic(config: &BrokerConfig, topic: &CreatableTopic) -> NewTopic {
                 replicas: one.broker_ids.clone(),
             })
             .collect(),
-        configs: topic
-            .configs
-            .iter()
-            .map(|config| (config.name.to_string(), config.value.as_ref().map(ToString::to_string)))
-            .collect(),
+        configs: configs_last_wins(topic),
     }
+}
+
+/// The configs of the request; of a key that is there twice the last value counts.
+fn configs_last_wins(topic: &CreatableTopic) -> Vec<(String, Option<String>)> {
+    let value = |config: &CreatableTopicConfig| config.value.as_ref().map(ToString::to_string);
+    let configs: BTreeMap<String, Option<String>> =
+        topic.configs.iter().map(|config| (config.name.to_string(), value(config))).collect();
+    configs.into_iter().collect()
 }
 
 fn refused(name: &str, code: ErrorCode, message: Option<String>) -> CreatableTopicResult {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use headwater_controller::{ConfigResourceKind, MetadataImage};
+use headwater_controller::{ConfigResourceKind, MetadataImage, check_topic_name};
 use headwater_env::Env;
 use headwater_protocol::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
@@ -11,6 +11,7 @@ use headwater_protocol::messages::describe_configs::{
 use headwater_protocol::{ErrorCode, Str};
 
 use super::HandlerResult;
+use super::mentions::{Mention, Mentions};
 use crate::authorize::{Operation, Resource, authorize};
 use crate::config::{Key, Layers, Resolved, Update, broker_keys, topic_keys};
 use crate::context::Call;
@@ -20,9 +21,18 @@ type Refusal = (ErrorCode, String);
 /// Describes.
 pub(crate) async fn handle<E: Env>(call: Call<E>, request: DescribeConfigsRequest) -> HandlerResult<E> {
     let image = call.node.controller.image();
+    let mut mentions = Mentions::of(
+        request.resources.iter().map(|resource| (resource.resource_type, &resource.resource_name)),
+    );
     let mut results = Vec::with_capacity(request.resources.len());
     for resource in &request.resources {
-        let (code, message, configs) = match describe(&call, &image, &request, resource) {
+        let described = match mentions.next(&(resource.resource_type, &resource.resource_name)) {
+            Mention::Only | Mention::First => describe(&call, &image, &request, resource),
+            Mention::Again => {
+                Err((ErrorCode::InvalidRequest, "the request names the resource more than once".to_owned()))
+            }
+        };
+        let (code, message, configs) = match described {
             Ok(configs) => (ErrorCode::None, None, configs),
             Err((code, message)) => (code, Some(message), Vec::new()),
         };
@@ -50,6 +60,7 @@ fn describe<E: Env>(
             if !authorize(&call.context, Operation::DescribeConfigs, Resource::Topic(name)) {
                 return Err(plain(ErrorCode::TopicAuthorizationFailed));
             }
+            check_topic_name(name).map_err(|error| (ErrorCode::InvalidTopicException, error.to_string()))?;
             image.topics.by_name(name).ok_or_else(|| plain(ErrorCode::UnknownTopicOrPartition))?;
             let set = image.configs.of(ConfigResourceKind::Topic, name).map(AsRef::as_ref);
             lines(topic_keys(), |key| Some((layers.topic_value(key, set), false)))
@@ -61,8 +72,12 @@ fn describe<E: Env>(
             broker_lines(call, &layers, name)?
         }
     };
-    let wanted: Option<BTreeSet<&str>> =
-        resource.configuration_keys.as_ref().map(|keys| keys.iter().map(|key| &**key).collect());
+    // An empty list asks for everything, as none does.
+    let wanted: Option<BTreeSet<&str>> = resource
+        .configuration_keys
+        .as_ref()
+        .filter(|keys| !keys.is_empty())
+        .map(|keys| keys.iter().map(|key| &**key).collect());
     Ok(lines
         .into_iter()
         .filter(|(key, _, _)| wanted.as_ref().is_none_or(|wanted| wanted.contains(key.name)))

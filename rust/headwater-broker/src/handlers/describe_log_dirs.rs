@@ -1,6 +1,6 @@
 //! DescribeLogDirs: the data directory, its partitions and their sizes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use headwater_env::Env;
@@ -39,11 +39,15 @@ pub(crate) async fn handle<E: Env>(call: Call<E>, request: DescribeLogDirsReques
 }
 
 fn topics<E: Env>(call: &Call<E>, request: &DescribeLogDirsRequest) -> Vec<DescribeLogDirsTopic> {
+    let wanted: Option<BTreeSet<(&str, i32)>> = request.topics.as_ref().map(|topics| {
+        topics
+            .iter()
+            .flat_map(|topic| topic.partitions.iter().map(move |index| (&*topic.topic, *index)))
+            .collect()
+    });
     let asked = |partition: &Partition<E>| {
         let id = partition.id();
-        request.topics.as_ref().is_none_or(|topics| {
-            topics.iter().any(|topic| *topic.topic == *id.topic && topic.partitions.contains(&id.partition))
-        })
+        wanted.as_ref().is_none_or(|wanted| wanted.contains(&(&*id.topic, id.partition)))
     };
     let table = call.node.table();
     let mut topics: BTreeMap<Arc<str>, Vec<DescribeLogDirsPartition>> = BTreeMap::new();

@@ -3,11 +3,13 @@
 use headwater_env::Env;
 use headwater_log::ProducerView;
 use headwater_protocol::messages::describe_producers::{
-    DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState, TopicResponse,
+    DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState, TopicRequest,
+    TopicResponse,
 };
 use headwater_protocol::{ErrorCode, Str};
 
 use super::HandlerResult;
+use super::mentions::{Mention, Mentions};
 use crate::authorize::{Operation, Resource, authorize};
 use crate::context::Call;
 use crate::errors;
@@ -15,9 +17,15 @@ use crate::errors;
 /// Describes.
 pub(crate) async fn handle<E: Env>(call: Call<E>, request: DescribeProducersRequest) -> HandlerResult<E> {
     let mut topics = Vec::with_capacity(request.topics.len());
+    let all = |topic: &TopicRequest| {
+        let name = topic.name.clone();
+        topic.partition_indexes.iter().map(move |index| (name.clone(), *index)).collect::<Vec<_>>()
+    };
+    let mut mentions = Mentions::of(request.topics.iter().flat_map(all));
     for topic in request.topics {
         let answer = |index: &i32| partition(*index, producers(&call, &topic.name, *index));
-        let partitions = topic.partition_indexes.iter().map(answer).collect();
+        let is_new = |index: &&i32| mentions.next(&(topic.name.clone(), **index)) != Mention::Again;
+        let partitions = topic.partition_indexes.iter().filter(is_new).map(answer).collect();
         topics.push(TopicResponse { name: topic.name, partitions });
     }
     call.reply(&DescribeProducersResponse { throttle_time_ms: call.throttle_ms(), topics })

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use headwater_controller::{MetadataImage, PartitionImage, TopicImage};
+use headwater_controller::{MetadataImage, PartitionImage, TopicImage, check_topic_name};
 use headwater_env::Env;
 use headwater_protocol::messages::describe_topic_partitions::{
     Cursor, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
@@ -90,7 +90,11 @@ fn describe<E: Env>(
         return (described, None);
     }
     let Some(topic) = image.topics.by_name(name) else {
-        described.error_code = ErrorCode::UnknownTopicOrPartition.code();
+        let code = match check_topic_name(name) {
+            Ok(()) => ErrorCode::UnknownTopicOrPartition,
+            Err(_) => ErrorCode::InvalidTopicException,
+        };
+        described.error_code = code.code();
         return (described, None);
     };
     described.topic_id = topic.id;

@@ -2,6 +2,7 @@
 
 use headwater_controller::{
     ConfigChange, ConfigError, ConfigOperation, ConfigOperationKind, ConfigResource, ConfigResourceKind,
+    check_topic_name,
 };
 use headwater_env::Env;
 use headwater_protocol::messages::incremental_alter_configs::{
@@ -11,6 +12,7 @@ use headwater_protocol::messages::incremental_alter_configs::{
 use headwater_protocol::{ErrorCode, Str};
 
 use super::HandlerResult;
+use super::mentions::{Mention, Mentions};
 use crate::authorize::{Operation, Resource, authorize};
 use crate::context::{Call, RequestContext};
 
@@ -77,6 +79,12 @@ pub(super) fn config_resource(
     if !authorize(context, Operation::AlterConfigs, resource) {
         return Err((refusal, refusal.message().to_owned()));
     }
+    if kind == ConfigResourceKind::Topic {
+        if name.is_empty() {
+            return Err((ErrorCode::InvalidRequest, "there are no configs of all topics".to_owned()));
+        }
+        check_topic_name(name).map_err(|error| (ErrorCode::InvalidTopicException, error.to_string()))?;
+    }
     Ok(ConfigResource { kind, name: name.to_owned() })
 }
 
@@ -88,12 +96,20 @@ fn code(kind: ConfigResourceKind, error: &ConfigError) -> ErrorCode {
     }
 }
 
-/// Has the controller make the changes; an outcome for each, in order.
+/// Has the controller make the changes; an outcome for each, in order. A resource that is named twice is not changed:
+/// nobody could say which of the changes comes last.
 pub(super) async fn apply<E: Env>(
     call: &Call<E>,
-    changes: Vec<Result<ConfigChange, Refusal>>,
+    mut changes: Vec<Result<ConfigChange, Refusal>>,
     validate_only: bool,
 ) -> Vec<(ErrorCode, Option<String>)> {
+    let mut mentions = Mentions::of(changes.iter().flatten().map(|change| change.resource.clone()));
+    for change in &mut changes {
+        if change.as_ref().is_ok_and(|change| mentions.next(&change.resource) != Mention::Only) {
+            let message = "the request names the resource more than once";
+            *change = Err((ErrorCode::InvalidRequest, message.to_owned()));
+        }
+    }
     let valid: Vec<ConfigChange> = changes.iter().filter_map(|change| change.clone().ok()).collect();
     let mut outcomes = call.node.controller.alter_configs(valid, validate_only).await.into_iter();
     // Partitions go by the new configs before the answer says so.

@@ -7,10 +7,11 @@ use headwater_log::{Isolation, TimestampOffset};
 use headwater_protocol::ErrorCode;
 use headwater_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
-    ListOffsetsTopicResponse,
+    ListOffsetsTopic, ListOffsetsTopicResponse,
 };
 use headwater_record::{BATCH_OVERHEAD, BatchHeader};
 
+use super::mentions::{Mention, Mentions};
 use super::{HandlerResult, check_leader_epoch};
 use crate::authorize::{Operation, Resource, authorize};
 use crate::context::Call;
@@ -47,10 +48,25 @@ pub(crate) async fn handle<E: Env>(call: Call<E>, request: ListOffsetsRequest) -
         1 => Isolation::LastStable,
         _ => Isolation::HighWatermark,
     };
+    let all = |topic: &ListOffsetsTopic| {
+        let name = topic.name.clone();
+        topic.partitions.iter().map(move |asked| (name.clone(), asked.partition_index)).collect::<Vec<_>>()
+    };
+    let mut mentions = Mentions::of(request.topics.iter().flat_map(all));
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let answer = |asked: &ListOffsetsPartition| partition(&call, &topic.name, asked, isolation);
-        let partitions = topic.partitions.iter().map(answer).collect();
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for asked in &topic.partitions {
+            match mentions.next(&(topic.name.clone(), asked.partition_index)) {
+                Mention::Only => partitions.push(partition(&call, &topic.name, asked, isolation)),
+                Mention::First => partitions.push(ListOffsetsPartitionResponse {
+                    partition_index: asked.partition_index,
+                    error_code: ErrorCode::InvalidRequest.code(),
+                    ..ListOffsetsPartitionResponse::default()
+                }),
+                Mention::Again => {}
+            }
+        }
         topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
     }
     call.reply(&ListOffsetsResponse { throttle_time_ms: call.throttle_ms(), topics })

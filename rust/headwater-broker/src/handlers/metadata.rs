@@ -13,6 +13,7 @@ use headwater_protocol::messages::metadata::{
 use headwater_protocol::{ErrorCode, Str};
 use headwater_record::Uuid;
 
+use super::mentions::{Mention, Mentions};
 use super::{HandlerResult, is_internal};
 use crate::authorize::{Operation, Resource, authorize, authorized_operations};
 use crate::context::Call;
@@ -35,6 +36,8 @@ pub(crate) async fn handle<E: Env>(call: Call<E>, request: MetadataRequest) -> H
     }
     let image = call.node.controller.image();
     let describe = |topic: &Arc<TopicImage>| describe(&call, topic, &request);
+    let mut mentions =
+        Mentions::of(asked.unwrap_or_default().iter().map(|asked| (&asked.name, asked.topic_id)));
     let topics = match asked {
         None => image
             .topics
@@ -44,6 +47,7 @@ pub(crate) async fn handle<E: Env>(call: Call<E>, request: MetadataRequest) -> H
             .collect(),
         Some(asked) => asked
             .iter()
+            .filter(|asked| mentions.next(&(&asked.name, asked.topic_id)) != Mention::Again)
             .map(|asked| match find(&call, &image, asked, &illegal) {
                 Ok(topic) => describe(&topic),
                 Err(missing) => missing,

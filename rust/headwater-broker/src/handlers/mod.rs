@@ -25,6 +25,7 @@ mod groups;
 mod incremental_alter_configs;
 mod init_producer_id;
 mod list_offsets;
+mod mentions;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;

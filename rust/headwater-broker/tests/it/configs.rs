@@ -92,6 +92,29 @@ async fn every_key_has_a_value_a_source_a_type_and_a_line() {
 }
 
 #[tokio::test]
+async fn no_list_and_an_empty_list_of_keys_mean_all() {
+    let server = Server::start().await;
+    let mut client = server.tcp().await;
+    create_topic(&mut client, "t", 1, &[]).await;
+    for (kind, name) in [(TOPIC, "t"), (BROKER, "1")] {
+        let all = describe(&mut client, kind, name, None).await;
+        assert!(all.configs.len() > 20);
+        assert_eq!(describe(&mut client, kind, name, Some(&[])).await, all);
+        assert_eq!(describe(&mut client, kind, name, Some(&["no.such.key"])).await.configs, []);
+    }
+    let resource = DescribeConfigsResource {
+        resource_type: TOPIC,
+        resource_name: Str::from("t"),
+        configuration_keys: None,
+    };
+    let request =
+        DescribeConfigsRequest { resources: vec![resource; 50_000], ..DescribeConfigsRequest::default() };
+    let told = client.call(&request, 4).await.results;
+    let with_configs = told.iter().filter(|result| !result.configs.is_empty()).count();
+    assert_eq!((told.len(), with_configs), (50_000, 1), "one full answer, however often it is asked for");
+}
+
+#[tokio::test]
 async fn topic_configs_change_and_take_effect_at_once() {
     let server = Server::start().await;
     let mut client = server.tcp().await;
@@ -128,6 +151,8 @@ async fn wrong_changes_name_the_key_and_what_was_expected() {
         (TOPIC, "t", ("retention.ms", APPEND, Some("1")), ErrorCode::InvalidConfig),
         (TOPIC, "t", ("retention.ms", 9, Some("1")), ErrorCode::InvalidRequest),
         (TOPIC, "missing", ("retention.ms", SET, Some("1")), ErrorCode::UnknownTopicOrPartition),
+        (TOPIC, "bad name", ("retention.ms", SET, Some("1")), ErrorCode::InvalidTopicException),
+        (TOPIC, "", ("retention.ms", SET, Some("1")), ErrorCode::InvalidRequest),
         (BROKER, "1", ("node.id", SET, Some("2")), ErrorCode::InvalidRequest),
         (BROKER, "1", ("log.segment.bytes", SET, Some("5")), ErrorCode::InvalidRequest),
     ];
@@ -138,7 +163,29 @@ async fn wrong_changes_name_the_key_and_what_was_expected() {
             assert!(message.contains(change.0), "{message}");
         }
     }
+    let change = |value| AlterConfigsResource {
+        resource_type: TOPIC,
+        resource_name: Str::from("t"),
+        configs: vec![AlterableConfig {
+            name: Str::from("retention.ms"),
+            config_operation: SET,
+            value: Some(Str::from(value)),
+        }],
+    };
+    let twice =
+        IncrementalAlterConfigsRequest { resources: vec![change("1"), change("2")], validate_only: false };
+    for response in client.call(&twice, 1).await.responses {
+        assert_eq!(ErrorCode::from_wire(response.error_code), ErrorCode::InvalidRequest);
+    }
     assert_eq!(value(&mut client, TOPIC, "t", "retention.ms").await.config_source, 5, "nothing has changed");
+    for (name, expected) in [
+        ("missing", ErrorCode::UnknownTopicOrPartition),
+        ("bad name", ErrorCode::InvalidTopicException),
+        ("", ErrorCode::InvalidTopicException),
+    ] {
+        let code = describe(&mut client, TOPIC, name, None).await.error_code;
+        assert_eq!(ErrorCode::from_wire(code), expected, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -86,6 +86,9 @@ async fn errors_are_said_for_each_partition() {
     let mut request = fetch_request("t", 0, 0);
     request.topics[0].partitions[0].current_leader_epoch = 1000;
     assert_eq!(code(&client.call(&request, FETCH).await), ErrorCode::UnknownLeaderEpoch);
+    // A follower that nobody has appointed; consumers have the id -1.
+    let follower = FetchRequest { replica_id: 5, ..fetch_request("t", 0, 0) };
+    assert_eq!(code(&client.call(&follower, 11).await), ErrorCode::NotLeaderOrFollower);
     assert_eq!(values_of(&client.call(&fetch_request("t", 0, 0), FETCH).await), ["a"]);
 }
 
@@ -244,6 +247,28 @@ async fn offsets_by_time_and_their_special_values() {
     assert_eq!(offset_of(&mut client, "t", 3001, 5).await, (none, -1, -1));
     assert_eq!(offset_of(&mut client, "t", -3, 5).await.0, ErrorCode::UnsupportedVersion);
     assert_eq!(offset_of(&mut client, "missing", -1, 5).await.0, ErrorCode::UnknownTopicOrPartition);
+}
+
+#[tokio::test]
+async fn a_partition_that_is_asked_for_twice_is_refused_once() {
+    let server = Server::start().await;
+    let mut client = server.tcp().await;
+    create_topic(&mut client, "t", 2, &[]).await;
+    let asked = |partition_index, timestamp| ListOffsetsPartition {
+        partition_index,
+        timestamp,
+        ..ListOffsetsPartition::default()
+    };
+    let partitions = vec![asked(0, -1), asked(1, -1), asked(0, -2)];
+    let topic = ListOffsetsTopic { name: Str::from("t"), partitions };
+    let request = ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..ListOffsetsRequest::default() };
+    let response = client.call(&request, 5).await;
+    let codes: Vec<(i32, i16)> = response.topics[0]
+        .partitions
+        .iter()
+        .map(|partition| (partition.partition_index, partition.error_code))
+        .collect();
+    assert_eq!(codes, [(0, ErrorCode::InvalidRequest.code()), (1, 0)]);
 }
 
 #[tokio::test]

@@ -101,6 +101,9 @@ async fn topics_that_are_not_there_are_created_only_when_all_agree() {
     let response = client.call(&request, 12).await;
     assert_eq!((code(&response), response.topics[0].partitions.len()), (ErrorCode::None, 3));
     produce_ok(&mut client, "new", 2, batch(&["at once"])).await;
+    let twice = client.call(&named(&["new", "missing", "new"]), 12).await;
+    let names: Vec<&str> = twice.topics.iter().filter_map(|topic| topic.name.as_deref()).collect();
+    assert_eq!(names, ["new", "missing"], "named twice, answered once");
     let mut by_id = named(&[]);
     by_id.topics = Some(vec![MetadataRequestTopic { topic_id: Uuid::from_bytes([3; 16]), name: None }]);
     assert_eq!(code(&client.call(&by_id, 12).await), ErrorCode::UnknownTopicId);
@@ -169,4 +172,7 @@ async fn topic_partitions_come_in_pages() {
     missing.topics = vec![TopicRequest { name: Str::from("c") }];
     let response = client.call(&missing, 0).await;
     assert_eq!(ErrorCode::from_wire(response.topics[0].error_code), ErrorCode::UnknownTopicOrPartition);
+    missing.topics = vec![TopicRequest { name: Str::from("bad name") }];
+    let response = client.call(&missing, 0).await;
+    assert_eq!(ErrorCode::from_wire(response.topics[0].error_code), ErrorCode::InvalidTopicException);
 }

@@ -57,6 +57,7 @@ async fn what_cannot_be_created_is_refused_as_in_kafka() {
         ("with space", 1, vec![], ErrorCode::InvalidTopicException),
         (long.as_str(), 1, vec![], ErrorCode::InvalidTopicException),
         ("none", 0, vec![], ErrorCode::InvalidPartitions),
+        ("__cluster_metadata", 1, vec![], ErrorCode::InvalidRequest),
         ("config", 1, vec![("no.such.key", "1")], ErrorCode::InvalidConfig),
         ("config", 1, vec![("segment.bytes", "1000")], ErrorCode::InvalidConfig),
         ("config", 1, vec![("cleanup.policy", "sweep")], ErrorCode::InvalidConfig),
@@ -73,6 +74,12 @@ async fn what_cannot_be_created_is_refused_as_in_kafka() {
     twice.topics.push(twice.topics[0].clone());
     let response = client.call(&twice, 7).await;
     assert_eq!((code(&response), response.topics.len()), (ErrorCode::InvalidRequest, 1));
+    let last_wins = topic_request("last-wins", 1, &[("retention.ms", "1"), ("retention.ms", "2")]);
+    let response = client.call(&last_wins, 7).await;
+    assert_eq!(code(&response), ErrorCode::None);
+    let configs = response.topics[0].configs.as_ref().unwrap();
+    let retention = configs.iter().find(|config| config.name == "retention.ms").unwrap();
+    assert_eq!(retention.value.as_deref(), Some("2"));
     let mut trial = topic_request("trial", 2, &[]);
     trial.validate_only = true;
     assert_eq!(code(&client.call(&trial, 7).await), ErrorCode::None);
@@ -82,7 +89,7 @@ async fn what_cannot_be_created_is_refused_as_in_kafka() {
         .map(|partition_index| CreatableReplicaAssignment { partition_index, broker_ids: vec![1] })
         .collect();
     assert_eq!(code(&client.call(&by_hand, 7).await), ErrorCode::None);
-    assert_eq!(server.broker.topics(), ["by-hand", "there"]);
+    assert_eq!(server.broker.topics(), ["by-hand", "last-wins", "there"]);
 }
 
 #[tokio::test]
@@ -139,6 +146,27 @@ async fn a_deleted_topic_is_gone_with_its_records_and_can_be_made_again() {
     assert_eq!((deleted.responses[0].error_code, deleted.responses[0].name.as_deref()), (0, Some("t")));
     let server = server.restart().await;
     assert!(server.broker.topics().is_empty());
+}
+
+#[tokio::test]
+async fn a_topic_that_is_named_twice_or_not_at_all_is_not_deleted() {
+    let server = Server::start().await;
+    let mut client = server.tcp().await;
+    for name in ["t", "u"] {
+        create_topic(&mut client, name, 1, &[]).await;
+    }
+    let described = client.call(&all_topics(), 12).await;
+    let id = described.topics.iter().find(|topic| topic.name.as_deref() == Some("t")).unwrap().topic_id;
+    let by_name = |name: &str| DeleteTopicState { name: Some(Str::from(name)), topic_id: Uuid::ZERO };
+    let by_id = |topic_id| DeleteTopicState { name: None, topic_id };
+    for twice in [[by_name("t"), by_name("t")], [by_name("t"), by_id(id)], [by_id(id), by_id(id)]] {
+        let topics = twice.into_iter().chain([by_id(Uuid::ZERO)]).collect();
+        let request = DeleteTopicsRequest { topics, ..DeleteTopicsRequest::default() };
+        let response = client.call(&request, 6).await;
+        let codes: Vec<i16> = response.responses.iter().map(|result| result.error_code).collect();
+        assert_eq!(codes, [ErrorCode::InvalidRequest.code(); 2], "{:?}", response.responses);
+    }
+    assert_eq!(server.broker.topics(), ["t", "u"]);
 }
 
 #[tokio::test]

@@ -6,8 +6,14 @@ use crate::image::TopicsImage;
 /// Longest topic name, in characters: with a partition's suffix it must fit into a file name.
 const TOPIC_NAME_LENGTH_MAX: usize = 249;
 
-/// Checks the name itself.
-pub(crate) fn check(name: &str) -> Result<(), TopicError> {
+/// The topic that Kafka keeps its metadata in. Ours is elsewhere, but whoever uses both must not take one for the other.
+const RESERVED: &str = "__cluster_metadata";
+
+/// Checks a topic name by itself.
+///
+/// # Errors
+/// [`TopicError::InvalidName`] with what is wrong with it.
+pub fn check(name: &str) -> Result<(), TopicError> {
     let problem = match name {
         "" => "a topic name must not be empty".to_owned(),
         "." | ".." => format!("`{name}` cannot be a topic name"),
@@ -22,6 +28,16 @@ pub(crate) fn check(name: &str) -> Result<(), TopicError> {
         },
     };
     Err(TopicError::InvalidName(problem))
+}
+
+/// Checks that the name is not one that no client may create.
+pub(crate) fn check_reserved(name: &str) -> Result<(), TopicError> {
+    if name == RESERVED {
+        return Err(TopicError::InvalidRequest(format!(
+            "the topic `{name}` is internal and cannot be created"
+        )));
+    }
+    Ok(())
 }
 
 /// Checks that no topic has a name which metrics could not tell from this one.

@@ -84,6 +84,7 @@ pub(crate) fn create(
     id: Uuid,
 ) -> Result<Vec<MetadataRecord>, TopicError> {
     names::check(&request.name)?;
+    names::check_reserved(&request.name)?;
     if image.topics.by_name(&request.name).is_some() {
         return Err(TopicError::AlreadyExists(request.name.clone()));
     }

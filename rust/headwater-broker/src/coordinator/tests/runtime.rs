@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use headwater_coordinator::Refusal;
-use headwater_coordinator::groups::{
-    GroupReply, GroupRequest, JoinRequest, ListRequest, Name,
-};
+use headwater_coordinator::groups::{GroupReply, GroupRequest, JoinRequest, ListRequest, Name};
 use headwater_env::sim;
 
 use super::memory_log::MemoryLog;

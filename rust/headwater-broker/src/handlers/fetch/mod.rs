@@ -46,6 +46,8 @@ struct Bounds {
     isolation: Isolation,
     bytes_max: u64,
     bytes_min: u64,
+    /// Whether it is a follower's: this broker has none, and must not show one more than consumers see.
+    by_replica: bool,
 }
 
 /// Answers a fetch.
@@ -69,6 +71,7 @@ pub(crate) async fn handle<E: Env>(call: Call<E>, request: FetchRequest) -> Hand
         },
         bytes_max: u64::try_from(request.max_bytes.min(call.node.config.int("fetch.max.bytes"))).unwrap_or(0),
         bytes_min: u64::try_from(request.min_bytes).unwrap_or(0),
+        by_replica: request.replica_id >= 0 || request.replica_state.replica_id >= 0,
     };
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     drop(request);
@@ -148,6 +151,7 @@ fn read_all<E: Env>(call: &Call<E>, wanted: Vec<Wanted>, bounds: &Bounds) -> Vec
             }
         };
         let outcome = match &partition {
+            Ok(_) if bounds.by_replica => Err(ErrorCode::NotLeaderOrFollower),
             Ok(partition) => read(call, partition, &wanted, bounds.isolation, left, is_first),
             Err(error) => Err(errors::unavailable(*error)),
         };

@@ -15,14 +15,18 @@ use super::{ask_by_partition, failure, may, name, text};
 use crate::authorize::{Operation, Resource, authorized_operations};
 use crate::context::Call;
 use crate::handlers::HandlerResult;
+use crate::handlers::mentions::{Mention, Mentions};
 
 /// From this version on a group that does not exist is an error; before, it is a dead one.
 const GROUP_ID_NOT_FOUND_FROM: i16 = 6;
 
 /// Describes.
 pub(crate) async fn handle<E: Env>(call: Call<E>, request: DescribeGroupsRequest) -> HandlerResult<E> {
-    let visible = |group_id: &&Str| may(&call, Operation::Describe, group_id);
-    let group_ids = request.groups.iter().filter(visible).map(name);
+    let mut mentions = Mentions::of(&request.groups);
+    let groups: Vec<&Str> =
+        request.groups.iter().filter(|group_id| mentions.next(group_id) != Mention::Again).collect();
+    let visible = |group_id: &&&Str| may(&call, Operation::Describe, group_id);
+    let group_ids = groups.iter().filter(visible).map(|group_id| name(group_id));
     let mut described: HashMap<Name, DescribedGroup> = HashMap::new();
     for (group_ids, outcome) in ask_by_partition(&call, group_ids, GroupRequest::Describe).await {
         match outcome {
@@ -37,8 +41,8 @@ pub(crate) async fn handle<E: Env>(call: Call<E>, request: DescribeGroupsRequest
             }
         }
     }
-    let groups = request.groups.iter().map(|group_id| match described.get(group_id.as_str()) {
-        Some(group) => group.clone(),
+    let groups = groups.into_iter().map(|group_id| match described.remove(group_id.as_str()) {
+        Some(group) => group,
         None => refused(group_id, ErrorCode::GroupAuthorizationFailed),
     });
     call.reply(&DescribeGroupsResponse { throttle_time_ms: call.throttle_ms(), groups: groups.collect() })

@@ -9,8 +9,8 @@ use headwater_coordinator::groups::{
 use headwater_env::Env;
 use headwater_protocol::ErrorCode;
 use headwater_protocol::messages::offset_commit::{
-    OffsetCommitRequest, OffsetCommitRequestTopic, OffsetCommitResponse, OffsetCommitResponsePartition,
-    OffsetCommitResponseTopic,
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic, OffsetCommitResponse,
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 
 use super::{ask, code, failure, may, name};
@@ -47,7 +47,7 @@ pub(crate) async fn handle<E: Env>(call: Call<E>, request: OffsetCommitRequest) 
     call.reply(&response)
 }
 
-/// The topic as the coordinator is to know it, or why it is not committed.
+/// The topic as the coordinator is to know it, with the partitions that there are, or why it is not committed.
 fn accept<E: Env>(
     call: &Call<E>,
     image: &MetadataImage,
@@ -66,13 +66,20 @@ fn accept<E: Env>(
     let Some(known) = known else {
         return Err(if by_id { ErrorCode::UnknownTopicId } else { ErrorCode::UnknownTopicOrPartition });
     };
-    let partitions = topic.partitions.iter().map(|partition| CommitPartition {
+    let is_known = |partition: &&OffsetCommitRequestPartition| {
+        usize::try_from(partition.partition_index).is_ok_and(|index| index < known.partitions.len())
+    };
+    let partitions = topic.partitions.iter().filter(is_known).map(|partition| CommitPartition {
         partition: partition.partition_index,
         offset: partition.committed_offset,
         leader_epoch: partition.committed_leader_epoch,
         metadata: partition.committed_metadata.as_ref().map_or_else(Name::default, name),
     });
-    Ok(CommitTopic { topic: known.name.clone(), topic_id: known.id, partitions: partitions.collect() })
+    let partitions: Vec<CommitPartition> = partitions.collect();
+    if partitions.is_empty() {
+        return Err(ErrorCode::UnknownTopicOrPartition);
+    }
+    Ok(CommitTopic { topic: known.name.clone(), topic_id: known.id, partitions })
 }
 
 async fn commit<E: Env>(
@@ -102,13 +109,20 @@ fn respond<E: Env>(
     mut result: impl FnMut(&OffsetCommitRequestTopic) -> Result<TopicResults, ErrorCode>,
 ) -> OffsetCommitResponse {
     let topics = request.topics.iter().map(|topic| {
+        let indexes = topic.partitions.iter().map(|partition| partition.partition_index);
         let partitions: Vec<(i32, i16)> = match result(topic) {
             Ok(results) => {
-                results.partitions.into_iter().map(|(partition, error)| (partition, code(error))).collect()
+                // In the order of the request, without those that the coordinator was not told of.
+                let mut results = results.partitions.into_iter().peekable();
+                let unknown = ErrorCode::UnknownTopicOrPartition.code();
+                indexes
+                    .map(|index| match results.next_if(|(partition, _)| *partition == index) {
+                        Some((_, error)) => (index, code(error)),
+                        None => (index, unknown),
+                    })
+                    .collect()
             }
-            Err(code) => {
-                topic.partitions.iter().map(|partition| (partition.partition_index, code.code())).collect()
-            }
+            Err(code) => indexes.map(|index| (index, code.code())).collect(),
         };
         OffsetCommitResponseTopic {
             name: topic.name.clone(),

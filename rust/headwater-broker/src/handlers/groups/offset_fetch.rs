@@ -18,6 +18,7 @@ use super::{ask, code, failure, may, name, text};
 use crate::authorize::{Operation, Resource, authorize};
 use crate::context::Call;
 use crate::handlers::HandlerResult;
+use crate::handlers::mentions::{Mention, Mentions};
 
 /// From this version on an error of the whole group has a place of its own.
 const GROUP_ERROR_FROM: i16 = 2;
@@ -31,7 +32,23 @@ pub(crate) async fn handle<E: Env>(call: Call<E>, request: OffsetFetchRequest) -
     let require_stable = request.require_stable;
     let throttle_time_ms = call.throttle_ms();
     if call.version() >= BATCHED_FROM {
-        let groups = request.groups.iter().map(|group| fetch_group(&call, group, require_stable));
+        // Only an answer with everything may be much larger than its question.
+        let everything = request.groups.iter().filter(|group| group.topics.is_none());
+        let mut mentions = Mentions::of(everything.map(|group| &group.group_id));
+        let groups = request.groups.iter().map(|group| {
+            let is_new = group.topics.is_some() || mentions.next(&&group.group_id) != Mention::Again;
+            let call = &call;
+            async move {
+                if is_new {
+                    return fetch_group(call, group, require_stable).await;
+                }
+                OffsetFetchResponseGroup {
+                    group_id: group.group_id.clone(),
+                    error_code: ErrorCode::InvalidRequest.code(),
+                    ..OffsetFetchResponseGroup::default()
+                }
+            }
+        });
         // All groups are asked for before any is waited for.
         let groups = futures_util::future::join_all(groups).await;
         let response = OffsetFetchResponse { throttle_time_ms, groups, ..OffsetFetchResponse::default() };

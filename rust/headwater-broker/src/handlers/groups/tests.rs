@@ -349,6 +349,30 @@ fn errors_are_those_that_the_version_knows() {
         let codes: Vec<i16> = response.topics.iter().map(|topic| topic.partitions[0].error_code).collect();
         assert_eq!(codes, [ErrorCode::UnknownTopicOrPartition.code(), 0]);
         assert_eq!(client.committed("g").await, (5, "note".to_owned()));
+        let mut beyond = commit("g", 6, Uuid::ZERO, 9);
+        let partition = |partition_index| OffsetCommitRequestPartition {
+            partition_index,
+            ..beyond.topics[0].partitions[0].clone()
+        };
+        let partitions = [99, 0, -1].map(partition).to_vec();
+        beyond.topics[0].partitions = partitions;
+        let response = client.call(&beyond, 9).await;
+        let unknown = ErrorCode::UnknownTopicOrPartition.code();
+        let codes = response.topics[0].partitions.iter().map(|one| (one.partition_index, one.error_code));
+        assert_eq!(
+            codes.collect::<Vec<_>>(),
+            [(99, unknown), (0, 0), (-1, unknown)],
+            "t has no such partitions"
+        );
+        assert_eq!(client.committed("g").await, (6, "note".to_owned()));
+
+        let twice = DescribeGroupsRequest { groups: vec!["g".into(); 3], ..DescribeGroupsRequest::default() };
+        assert_eq!(client.call(&twice, 5).await.groups.len(), 1, "named three times, described once");
+        let group = OffsetFetchRequestGroup { group_id: "g".into(), topics: None, ..Default::default() };
+        let twice = OffsetFetchRequest { groups: vec![group; 2], ..OffsetFetchRequest::default() };
+        let codes: Vec<i16> =
+            client.call(&twice, 8).await.groups.iter().map(|group| group.error_code).collect();
+        assert_eq!(codes, [0, ErrorCode::InvalidRequest.code()]);
 
         let transactional = FindCoordinatorRequest { key: "x".into(), key_type: 1, ..Default::default() };
         let found = client.call(&transactional, 3).await;
