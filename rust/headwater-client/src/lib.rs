@@ -22,6 +22,8 @@ mod coordinators;
 mod error;
 #[cfg(test)]
 mod fake;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod metadata;
 mod net;
 mod offsets;

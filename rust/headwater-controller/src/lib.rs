@@ -30,6 +30,8 @@ mod controller;
 mod decide;
 mod draft;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod image;
 mod quorum;
 mod records;

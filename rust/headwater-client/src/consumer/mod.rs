@@ -18,6 +18,9 @@ mod session;
 mod shared;
 mod state;
 
+#[cfg(fuzzing)]
+pub(crate) use group::read_group_bytes;
+
 pub use fetched::{AbortedTransaction, DECOMPRESSED_BYTES_MAX, FetchedPartition, RecordCursor};
 pub(crate) use group::assignment_of;
 pub use polled::{PollLimits, Polled, RebalanceEvent, RebalanceKind};

@@ -34,6 +34,9 @@ mod tests;
 mod types;
 mod wal;
 
+#[cfg(fuzzing)]
+pub(crate) use snapshot::decode_twice;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

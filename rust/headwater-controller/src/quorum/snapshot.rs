@@ -126,6 +126,15 @@ pub(super) fn decode(
     Ok(image)
 }
 
+/// For `fuzz/`: the image in a snapshot of whatever cluster, and the image in the snapshot made of that.
+#[cfg(fuzzing)]
+pub(crate) fn decode_twice(bytes: &[u8]) -> Option<(MetadataImage, MetadataImage)> {
+    let header = decode_header(&mut Decoder::new(bytes)).ok()?;
+    let image = decode(bytes, header.cluster_id, 1).ok()?;
+    let again = decode(&encode(&image, &header.meta), header.cluster_id, 1);
+    Some((image, again.expect("a snapshot of ours can be read")))
+}
+
 /// The snapshot file of a metadata directory. Clones are the same one.
 pub(super) struct SnapshotStore<E: Env> {
     env: E,

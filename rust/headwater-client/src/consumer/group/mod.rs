@@ -13,5 +13,8 @@
 mod member;
 mod protocol;
 
+#[cfg(fuzzing)]
+pub(crate) use protocol::read_group_bytes;
+
 pub(super) use member::Member;
 pub(crate) use protocol::assignment_of;

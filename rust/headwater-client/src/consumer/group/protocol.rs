@@ -93,6 +93,21 @@ pub(crate) fn assignment_of(bytes: &Bytes) -> Vec<TopicPartition> {
     }
 }
 
+/// For `fuzz/`: reads `bytes` in every way that there is; an assignment that was read must come back from our own bytes.
+#[cfg(fuzzing)]
+pub(crate) fn read_group_bytes(bytes: &[u8]) {
+    let bytes = Bytes::copy_from_slice(bytes);
+    for strategy in
+        [AssignmentStrategy::Range, AssignmentStrategy::Sticky, AssignmentStrategy::CooperativeSticky]
+    {
+        let (version, read) = member("m", None, &bytes, strategy);
+        std::hint::black_box((version, read));
+    }
+    let partitions = assignment_of(&bytes);
+    let ours = assignment(&partitions.iter().cloned().collect(), VERSION).expect("names that were read fit");
+    assert_eq!(assignment_of(&ours), partitions);
+}
+
 fn by_topic(partitions: &BTreeSet<TopicPartition>) -> Vec<WirePartitions> {
     let mut topics: BTreeMap<&Arc<str>, Vec<i32>> = BTreeMap::new();
     for partition in partitions {
