@@ -23,6 +23,9 @@ const MAGIC: &[u8; 8] = b"HWMETALG";
 pub(super) const VERSION: u32 = 1;
 /// Magic, version, number, first sequence, CRC.
 pub(super) const SEGMENT_HEADER_SIZE: usize = 32;
+/// Frames and segments are counted one by one, so no number comes near the end of its type, and whoever has read one
+/// may count on.
+const COUNTED_MAX: u64 = u64::MAX / 2;
 /// Length and CRC.
 const FRAME_PREFIX_SIZE: usize = 8;
 /// Everything before the body.
@@ -209,7 +212,13 @@ pub(super) fn decode_segment_header(bytes: &[u8]) -> Result<(u64, u64), RecordEr
     if version != VERSION {
         return Err(RecordError::Newer { record_type: 0, version: u8::try_from(version).unwrap_or(u8::MAX) });
     }
-    Ok((header.u64()?, header.u64()?))
+    let (number, first_sequence) = (header.u64()?, header.u64()?);
+    if number.min(first_sequence) == 0 || number.max(first_sequence) > COUNTED_MAX {
+        return Err(RecordError::Malformed(format!(
+            "segment {number} cannot begin with frame {first_sequence}: both are counted from 1"
+        )));
+    }
+    Ok((number, first_sequence))
 }
 
 #[cfg(test)]
@@ -239,6 +248,30 @@ mod tests {
             let bytes = encoded(&frame, 9, 8);
             let framed = Framed { frame, sequence: 9, synced: 8, size: bytes.len() };
             assert_eq!(decode_frame(&bytes), Ok(framed));
+        }
+    }
+
+    #[test]
+    fn a_segment_that_cannot_be_counted_on_from_is_refused() {
+        for (number, first_sequence, is_ours) in [
+            (1, 1, true),
+            (3, 700, true),
+            (0, 1, false),
+            (1, 0, false),
+            (1, u64::MAX, false),
+            (u64::MAX, 1, false),
+        ] {
+            let mut encoder = Encoder::new();
+            encode_segment_header(&mut encoder, number, first_sequence);
+            let decoded = decode_segment_header(&encoder.into_bytes());
+            assert_eq!(decoded.is_ok(), is_ours, "{decoded:?}");
+        }
+    }
+
+    #[test]
+    fn an_index_that_nothing_can_follow_is_refused() {
+        for frame in [Frame::Purged(log_id(1, u64::MAX)), Frame::TruncateAfter(Some(log_id(1, u64::MAX)))] {
+            assert!(matches!(decode_frame(&encoded(&frame, 9, 8)), Err(NoFrame::Broken(_))), "{frame:?}");
         }
     }
 

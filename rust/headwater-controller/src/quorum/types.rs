@@ -92,7 +92,12 @@ pub(super) fn encode_log_id(encoder: &mut Encoder, id: &RaftLogId) {
 }
 
 pub(super) fn decode_log_id(decoder: &mut Decoder<'_>) -> Result<RaftLogId, RecordError> {
-    Ok(log_id(decoder.u64()?, decoder.u64()?))
+    let (term, index) = (decoder.u64()?, decoder.u64()?);
+    // Nothing could follow it, so nobody has written it; whoever reads it may count on.
+    if index == u64::MAX {
+        return Err(RecordError::Malformed("no entry of a log has the largest index there is".into()));
+    }
+    Ok(log_id(term, index))
 }
 
 pub(super) fn encode_vote(encoder: &mut Encoder, vote: &RaftVote) {
