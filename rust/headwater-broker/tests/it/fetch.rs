@@ -90,6 +90,16 @@ async fn errors_are_said_for_each_partition() {
     let follower = FetchRequest { replica_id: 5, ..fetch_request("t", 0, 0) };
     assert_eq!(code(&client.call(&follower, 11).await), ErrorCode::NotLeaderOrFollower);
     assert_eq!(values_of(&client.call(&fetch_request("t", 0, 0), FETCH).await), ["a"]);
+
+    produce_ok(&mut client, "t", 0, batch(&["b"])).await;
+    let mut twice = fetch_request("t", 0, 0);
+    twice.topics.push(fetch_request("t", 0, 1).topics.remove(0));
+    let response = client.call(&twice, FETCH).await;
+    assert_eq!(
+        (response.responses.len(), values_of(&response)),
+        (1, vec!["b".to_owned()]),
+        "the last one counts"
+    );
 }
 
 #[tokio::test]

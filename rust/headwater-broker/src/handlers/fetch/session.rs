@@ -9,7 +9,7 @@
 //! partitions with news. A partition that had records goes to the end of the line, so that all get their
 //! turn under the byte limit. The state machine here knows neither sockets nor logs; time is an argument.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, hash_map};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use headwater_protocol::messages::fetch::FetchRequest;
@@ -135,7 +135,7 @@ impl FetchSessions {
             } else {
                 Kind::Full { uses_ids }
             };
-            return Ok((kind, wanted(request, uses_ids)));
+            return Ok((kind, once(wanted(request, uses_ids))));
         }
         let session = {
             let mut entries = self.lock();
@@ -247,6 +247,23 @@ fn wanted(request: &FetchRequest, uses_ids: bool) -> Vec<Wanted> {
         }));
     }
     wanted
+}
+
+/// Each partition once; of several mentions the last counts, in the place of the first. As many full answers as a
+/// request has room for would take all memory there is.
+fn once(all: Vec<Wanted>) -> Vec<Wanted> {
+    let mut places: HashMap<(TopicKey, i32), usize> = HashMap::with_capacity(all.len());
+    let mut once: Vec<Wanted> = Vec::with_capacity(all.len());
+    for wanted in all {
+        match places.entry((wanted.topic.clone(), wanted.partition)) {
+            hash_map::Entry::Occupied(place) => once[*place.get()] = wanted,
+            hash_map::Entry::Vacant(place) => {
+                place.insert(once.len());
+                once.push(wanted);
+            }
+        }
+    }
+    once
 }
 
 impl Session {
