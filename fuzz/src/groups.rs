@@ -41,10 +41,8 @@ pub fn group_records(input: &[u8]) {
             let end = if flags & 1 != 0 { EndTransaction::Commit } else { EndTransaction::Abort };
             shard.replay_end_transaction(offset, producer_id, end);
         } else {
-            let position = RecordPosition {
-                offset,
-                transactional_producer_id: (flags & 2 != 0).then_some(producer_id),
-            };
+            let position =
+                RecordPosition { offset, transactional_producer_id: (flags & 2 != 0).then_some(producer_id) };
             let (key, value) = (feed.chunk(), feed.chunk());
             let _ = shard.replay(position, key, (flags & 1 == 0).then_some(value));
         }

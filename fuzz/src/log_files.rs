@@ -101,11 +101,13 @@ fn use_log(env: &SimEnv, hints: OpenHints) {
     if let Ok(appended) = appended {
         assert_eq!((appended.first_offset, appended.last_offset), (end, end + 1));
         end += 2;
-        let slice = log.read(appended.first_offset, READ_BYTES_MAX, true, Isolation::LogEnd).expect("readable");
+        let slice =
+            log.read(appended.first_offset, READ_BYTES_MAX, true, Isolation::LogEnd).expect("readable");
         assert!(!slice.is_empty(), "what was appended cannot be read");
     }
     log.close().expect("the simulated disk takes everything");
-    let hints = OpenHints { clean_shutdown: true, recovery_point: end, log_start: progress.log_start, ..hints };
+    let hints =
+        OpenHints { clean_shutdown: true, recovery_point: end, log_start: progress.log_start, ..hints };
     let (again, report) =
         Log::open(env.clone(), &folder(), identity(), config(), hints).expect("a log that was closed opens");
     assert_eq!((again.log_end(), report.cut), (end, None), "closed and opened again");

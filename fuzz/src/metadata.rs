@@ -50,7 +50,8 @@ pub fn metadata_log(input: &[u8]) {
         controller.shutdown().await;
         drop(controller);
         let again = Controller::open(env, directory, ControllerOptions::new(1)).await;
-        let again = again.unwrap_or_else(|error| panic!("a directory that was closed does not open: {error}"));
+        let again =
+            again.unwrap_or_else(|error| panic!("a directory that was closed does not open: {error}"));
         assert_eq!(again.image().topics, image.topics, "closed and opened again");
         assert_eq!(again.image().configs, image.configs, "closed and opened again");
         again.shutdown().await;

@@ -110,7 +110,9 @@ fn of_apis(suffix: &str, make: impl Fn(ApiKey, i16, Bytes) -> Option<Vec<u8>>) -
     let mut all = Vec::new();
     for entry in MESSAGES {
         let Some(name) = entry.name.strip_suffix(suffix) else { continue };
-        let Some(api_key) = (0..200).filter_map(ApiKey::from_i16).find(|key| key.name() == name) else { continue };
+        let Some(api_key) = (0..200).filter_map(ApiKey::from_i16).find(|key| key.name() == name) else {
+            continue;
+        };
         for version in entry.versions.0..=entry.versions.1 {
             let body = (entry.default)(version);
             all.extend(body.and_then(|body| make(api_key, version, body)));
@@ -134,7 +136,9 @@ fn requests() -> Vec<Vec<u8>> {
 fn responses() -> Vec<Vec<u8>> {
     of_apis("Response", |api_key, version, body| {
         let mut writer = Writer::new();
-        headwater_protocol::ResponseHeader { correlation_id: 7 }.encode(&mut writer, api_key, version).ok()?;
+        headwater_protocol::ResponseHeader { correlation_id: 7 }
+            .encode(&mut writer, api_key, version)
+            .ok()?;
         Some([&[api_key as i16 as u8, version as u8][..], &writer.into_bytes(), &body].concat())
     })
 }
@@ -178,7 +182,8 @@ fn log_folder(closed: bool) -> Vec<u8> {
         let (log, _) = opened.expect("a new log opens");
         for round in 0..4 {
             log.append_as_leader(transaction(0), round, Origin::Coordinator, NOW_MS).expect("appended");
-            log.append_as_leader(marker(0, round % 2 == 0), round, Origin::Coordinator, NOW_MS).expect("appended");
+            log.append_as_leader(marker(0, round % 2 == 0), round, Origin::Coordinator, NOW_MS)
+                .expect("appended");
             log.append_as_leader(log_files::batch(), round, Origin::Client, NOW_MS).expect("appended");
         }
         log.set_high_watermark(log.log_end());
@@ -190,10 +195,15 @@ fn log_folder(closed: bool) -> Vec<u8> {
         let mut pack = Pack::new().u8(u8::from(closed) | 2).i64(0).i64(0).i64(log.log_end());
         for (name, bytes) in files(&env, &folder) {
             let (stem, suffix) = name.split_once('.').unwrap_or((&name, ""));
-            let kind = match (SUFFIXES.iter().position(|one| *one == suffix), NAMES.iter().position(|one| *one == name)) {
+            let kind = match (
+                SUFFIXES.iter().position(|one| *one == suffix),
+                NAMES.iter().position(|one| *one == name),
+            ) {
                 (Some(kind), _) => kind,
                 // The first number that is no suffix and stands for this name.
-                (None, Some(at)) => (SUFFIXES.len()..).find(|kind| kind % NAMES.len() == at).unwrap_or_default(),
+                (None, Some(at)) => {
+                    (SUFFIXES.len()..).find(|kind| kind % NAMES.len() == at).unwrap_or_default()
+                }
                 (None, None) => continue,
             };
             pack = pack.u8(kind as u8).i64(stem.parse().unwrap_or_default()).chunk(&bytes);
@@ -304,7 +314,8 @@ async fn operate(controller: &Controller<SimEnv>) {
     }
     let operation =
         ConfigOperation { key: "k".into(), kind: ConfigOperationKind::Set, value: Some("v".into()) };
-    let change = ConfigChange { resource: ConfigResource::topic("one".to_owned()), operations: vec![operation] };
+    let change =
+        ConfigChange { resource: ConfigResource::topic("one".to_owned()), operations: vec![operation] };
     let altered = controller.alter_configs(vec![change], false).await;
     altered.into_iter().for_each(|one| one.expect("altered"));
     controller.allocate_producer_ids(1, epoch).await.expect("allocated");
