@@ -74,6 +74,10 @@ bench: .venv/release.stamp jars ## print speed as ratios, side by side with othe
 sim: tools ## simulated power cuts over SEEDS=n seeds
 	HEADWATER_SEEDS=$(SEEDS) HEADWATER_SIM_SEEDS=$(SEEDS) cargo test --locked -p headwater-log -p headwater-controller -p headwater-broker -p headwater-arrow --test it -- laws power simulated crash
 
+.PHONY: fuzz
+fuzz: ## fuzz every decoder, SECONDS=n each
+	@scripts/fuzz $(or $(SECONDS),60) $(TARGETS)
+
 .PHONY: tools jars sparks kcat
 tools: .venv/tools.stamp
 jars: .cache/jars.stamp
