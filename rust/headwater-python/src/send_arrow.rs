@@ -8,6 +8,7 @@ use crate::wait::{wait, without_gil};
 use headwater_arrow::send::{RecordSink, SendColumns, SendError, ValueFormat, rows_before, send};
 use headwater_client::{ProduceError, ProduceRecord, Producer, TopicHandle};
 use headwater_env::Env;
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -41,13 +42,25 @@ pub(crate) fn run(
         let message = error.to_string();
         match error {
             SendError::Plan(_) | SendError::Row { .. } => misuse(py, &message),
-            // A Ctrl-C that ended the data comes as the reader's error: it is still Ctrl-C.
-            SendError::Data { .. } => py.check_signals().err().unwrap_or_else(|| misuse(py, &message)),
+            SendError::Data { source, .. } => unreadable(py, &message, &source.to_string()),
             SendError::Sink { row, source } => {
                 in_context(py, source, &format!("row {row}"), &rows_before(row))
             }
         }
     })
+}
+
+/// The error of data that could not be read. Through Arrow's C interface a Python exception comes as text, its traceback
+/// behind its message; a Ctrl-C is still a Ctrl-C.
+fn unreadable(py: Python<'_>, message: &str, reason: &str) -> PyErr {
+    if let Err(raised) = py.check_signals() {
+        return raised;
+    }
+    if reason.contains("KeyboardInterrupt") {
+        return PyKeyboardInterrupt::new_err(());
+    }
+    let short = reason.split(" Detail: Python exception").next().unwrap_or(reason).trim_end();
+    misuse(py, &message.replace(reason, short))
 }
 
 /// The producer, waited for as `produce` waits: up to `max.block.ms`, callbacks running meanwhile.
