@@ -195,14 +195,36 @@ impl fmt::Debug for DirLock {
     }
 }
 
+/// Who holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockHolder {
+    /// Its process id; 0 if it lives where this process cannot see it.
+    pub pid: u32,
+    /// Its command line, where the system tells and it is another process.
+    pub command: Option<String>,
+}
+
+impl fmt::Display for LockHolder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.pid, &self.command) {
+            (0, _) => {
+                formatter.write_str("a process out of sight, in another container or on another machine")
+            }
+            (pid, _) if pid == std::process::id() => write!(formatter, "this process itself ({pid})"),
+            (pid, Some(command)) => write!(formatter, "process {pid} (`{command}`)"),
+            (pid, None) => write!(formatter, "process {pid}"),
+        }
+    }
+}
+
 /// Why a lock was not given.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Somebody else has it, maybe this very process. Try again when they are gone.
-    #[error("{} is locked by process {pid}", path.display())]
+    #[error("{} is locked by {holder}", path.display())]
     Held {
-        /// The holder's process id; 0 if it lives where this process cannot see it (another container).
-        pid: u32,
+        /// Who has it.
+        holder: LockHolder,
         /// The lock file.
         path: PathBuf,
     },

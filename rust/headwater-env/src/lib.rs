@@ -25,6 +25,6 @@ pub mod real;
 pub mod sim;
 mod task;
 
-pub use disk::{DirEntry, DirLock, Disk, DiskFile, FileMap, LockError, OpenMode};
+pub use disk::{DirEntry, DirLock, Disk, DiskFile, FileMap, LockError, LockHolder, OpenMode};
 pub use env::Env;
 pub use task::{TaskError, TaskHandle};

@@ -10,7 +10,7 @@ use headwater_broker::{BrokerConfig, BrokerHandle, ConfigError, Listener, StartE
 use headwater_client::Bootstrap;
 use headwater_env::net::MemoryNetwork;
 use headwater_env::real::RealEnv;
-use headwater_env::{Disk, Env};
+use headwater_env::{Disk, Env, LockError};
 use headwater_log::{Log, OpenDirError, StorageError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -259,6 +259,19 @@ impl IntoPyErr for StartError {
             Self::Directory(OpenDirError::Storage(_)) => {
                 let message = format!("{message}; data expects a directory that can be made and written");
                 Class::Storage.error(py, &message, None, false, true)
+            }
+            Self::Directory(OpenDirError::Lock(LockError::Held { holder, .. })) => {
+                let hint = match holder.pid {
+                    pid if pid == std::process::id() => "call stop() on the Broker that has it",
+                    _ => "stop that process (its end frees the directory)",
+                };
+                Class::Storage.error(
+                    py,
+                    &format!("{message}; {hint}, or use another directory"),
+                    None,
+                    true,
+                    true,
+                )
             }
             _ => Class::Storage.error(py, &message, None, false, true),
         }

@@ -19,7 +19,7 @@ mod staging;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use headwater_env::{Disk, LockError};
+use headwater_env::{Disk, LockError, LockHolder};
 use parquet::errors::ParquetError;
 
 use crate::scan::begin_all;
@@ -126,12 +126,12 @@ pub enum ExportError {
         found: String,
     },
     /// Another export to the same target is running: wait for it.
-    #[error("another export to {} is running, in process {pid}", target.display())]
+    #[error("another export to {} is running, in {holder}", target.display())]
     Busy {
         /// The target.
         target: PathBuf,
         /// The process.
-        pid: u32,
+        holder: LockHolder,
     },
     /// The target cannot be a directory's name.
     #[error("{} cannot be written as a directory", target.display())]
@@ -173,7 +173,7 @@ impl ExportError {
 
     fn lock(target: &Path, error: LockError) -> ExportError {
         match error {
-            LockError::Held { pid, .. } => ExportError::Busy { target: target.to_owned(), pid },
+            LockError::Held { holder, .. } => ExportError::Busy { target: target.to_owned(), holder },
             LockError::Io { path, source } => ExportError::Write { path, source },
         }
     }

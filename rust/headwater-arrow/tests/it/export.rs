@@ -170,7 +170,7 @@ fn two_runs_do_not_meet() {
     };
     export(&disk, &ScanPlan::default(), sources("v").0, &target, &ExportOptions::default(), &mut progress)
         .unwrap();
-    assert!(matches!(inner, Some(Err(ExportError::Busy { pid, .. })) if pid == std::process::id()));
+    assert!(matches!(inner, Some(Err(ExportError::Busy { holder, .. })) if holder.pid == std::process::id()));
     assert_eq!(read_back(&disk, &target).unwrap(), sources("v").1);
 }
 

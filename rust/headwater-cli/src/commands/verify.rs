@@ -72,8 +72,8 @@ fn verify(directory: &Path) -> Result<VerifyReport, Failure> {
     }
     // Held until the end, so that no server starts meanwhile.
     let _lock = RealDisk.lock(&directory.join(LOCK_FILE)).map_err(|error| match error {
-        LockError::Held { pid, .. } => {
-            Failure::new(format!("`{}` is in use by process {pid}", directory.display()))
+        LockError::Held { holder, .. } => {
+            Failure::new(format!("`{}` is in use by {holder}", directory.display()))
                 .hint("only the directory of a stopped server can be checked")
         }
         LockError::Io { .. } => Failure::new(error),

@@ -21,7 +21,10 @@ use rustix::io::Errno;
 use rustix::process::{Flock, FlockType, Pid, fcntl_getlk};
 
 use crate::crashsafe::parent;
-use crate::disk::{DirLock, LockError};
+use crate::disk::{DirLock, LockError, LockHolder};
+
+/// Characters of a command line that an error shows at the most: notebooks' kernels have long ones.
+const COMMAND_CHARACTERS_MAX: usize = 120;
 
 /// How often a lock that was refused but turns out to have no holder is asked for again.
 const ATTEMPTS_MAX: usize = 16;
@@ -46,12 +49,15 @@ struct Held {
 
 pub(super) fn acquire(path: &Path) -> Result<DirLock, LockError> {
     let failed = |source: io::Error| LockError::Io { path: path.to_owned(), source };
-    let claim = Claim::new(canonical(path).map_err(failed)?)
-        .map_err(|pid| LockError::Held { pid, path: path.to_owned() })?;
+    let claim = Claim::new(canonical(path).map_err(failed)?).map_err(|pid| LockError::Held {
+        holder: LockHolder { pid, command: None },
+        path: path.to_owned(),
+    })?;
     let file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
     if let Some(pid) = try_lock(&file).map_err(failed)? {
-        return Err(LockError::Held { pid, path: path.to_owned() });
+        let holder = LockHolder { pid, command: command(pid) };
+        return Err(LockError::Held { holder, path: path.to_owned() });
     }
     // Best effort: a full disk must not keep a broker from serving what it has.
     write_pid(&file, claim.pid).ok();
@@ -76,6 +82,19 @@ fn try_lock(file: &File) -> io::Result<Option<u32>> {
 
 fn pid_number(pid: Pid) -> u32 {
     pid.as_raw_nonzero().get().unsigned_abs()
+}
+
+/// The command line of another process, asked of Linux's `/proc`; other systems have none. Asked only now rather than
+/// kept in the lock file: command lines hold secrets at times, and a file outlives its process.
+fn command(pid: u32) -> Option<String> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let words: Vec<_> = line.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+    let text = words.join(" ").replace(|of: char| of.is_control(), " ");
+    let text = text.trim_end();
+    match text.char_indices().nth(COMMAND_CHARACTERS_MAX) {
+        Some((end, _)) => Some(format!("{}…", &text[..end])),
+        None => (!text.is_empty()).then(|| text.to_owned()),
+    }
 }
 
 /// The content is for people who find the file; the lock itself never reads it.

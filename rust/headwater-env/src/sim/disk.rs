@@ -10,7 +10,7 @@ use rand::rngs::SmallRng;
 
 use super::faults::{Counters, Fault, Operation};
 use super::world::{NodeId, World, power_lost};
-use crate::disk::{DirEntry, DirLock, Disk, DiskFile, FileMap, LockError, OpenMode};
+use crate::disk::{DirEntry, DirLock, Disk, DiskFile, FileMap, LockError, LockHolder, OpenMode};
 
 /// The process id of everybody on a simulated machine.
 pub(super) const SIMULATED_PID: u32 = 1;
@@ -196,7 +196,10 @@ impl Disk for SimDisk {
             Err(_) => world.create_file(path).map_err(failed)?,
         };
         if !world.locked.insert(node) {
-            return Err(LockError::Held { pid: SIMULATED_PID, path: path.to_owned() });
+            return Err(LockError::Held {
+                holder: LockHolder { pid: SIMULATED_PID, command: None },
+                path: path.to_owned(),
+            });
         }
         Ok(DirLock::new(path.to_owned(), Box::new(SimLock { disk: self.clone(), node })))
     }

@@ -16,7 +16,7 @@ fn other_process() {
     let lock = RealDisk.lock(Path::new(&path));
     match &lock {
         Ok(_) => println!("\nANSWER got"),
-        Err(LockError::Held { pid, .. }) => println!("\nANSWER held by {pid}"),
+        Err(LockError::Held { holder, .. }) => println!("\nANSWER held by {}", holder.pid),
         Err(error) => println!("\nANSWER {error}"),
     }
     // Until the test closes the pipe or kills this process.
@@ -51,7 +51,9 @@ fn a_lock_excludes_other_processes_and_names_its_holder() {
     let (other, answer) = start_other(&path);
     assert_eq!(answer, held_by_us);
     end(other);
-    assert!(matches!(RealDisk.lock(&path), Err(LockError::Held { pid, .. }) if pid == std::process::id()));
+    assert!(
+        matches!(RealDisk.lock(&path), Err(LockError::Held { holder, .. }) if holder.pid == std::process::id())
+    );
     let (other, answer) = start_other(&path);
     assert_eq!(answer, held_by_us, "the refusal within this process did not drop the lock");
     end(other);
@@ -61,7 +63,11 @@ fn a_lock_excludes_other_processes_and_names_its_holder() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
     let (other, answer) = start_other(&path);
     assert_eq!(answer, "got", "a dropped lock is free");
-    assert!(matches!(RealDisk.lock(&path), Err(LockError::Held { pid, .. }) if pid == other.id()));
+    let Err(LockError::Held { holder, .. }) = RealDisk.lock(&path) else { panic!("two have it") };
+    assert_eq!(holder.pid, other.id());
+    if cfg!(target_os = "linux") {
+        assert!(holder.command.unwrap().contains("lock::other_process"));
+    }
     end(other);
     RealDisk.lock(&path).expect("the lock of a killed process is taken over");
 }
