@@ -1,4 +1,5 @@
-"""What an executor does: one range of one partition as Arrow batches of the core, and the watch for records that are gone.
+"""What an executor does: one range of one partition as Arrow batches of the core, and the watch for records that are
+gone.
 
 The core reads what there is between two offsets. Offsets can be missing for good reasons (compaction, the markers of
 transactions) or because retention was faster than the query; only a gap makes this file ask the brokers which it is.
@@ -14,11 +15,12 @@ import pyarrow.compute as pc
 
 from pyspark_headwater.cluster import Cluster
 from pyspark_headwater.errors import DataLossError, one_sentence, wheel
+from pyspark_headwater.offsets import named
 from pyspark_headwater.options import ReadOptions
 from pyspark_headwater.planning import OffsetRange
 from pyspark_headwater.schema import Layout
 
-__all__ = ["read_range"]
+__all__ = ["LOSS_HINT", "Watch", "read_range"]
 
 LOSS_HINT = "set the option failOnDataLoss to false to read what there is"
 
@@ -32,7 +34,7 @@ def read_range(part: OffsetRange, layout: Layout, read: ReadOptions) -> Iterator
     """
     # Opened here and not before: the worker was forked, and what it inherited must not be used.
     with one_sentence(f"reading {part}"):
-        watch = _Watch(part, read) if read.fail_on_data_loss else None
+        watch = Watch(part, read) if read.fail_on_data_loss else None
         try:
             for batch in _scan(part, layout, read):
                 if watch is not None:
@@ -69,59 +71,73 @@ def _scan(part: OffsetRange, layout: Layout, read: ReadOptions) -> Iterator[pa.R
         # The topic was deleted after the query was planned: there is nothing to read any more.
 
 
-class _Watch:
-    """Notices offsets that a range should have had."""
+class Watch:
+    """Notices offsets that a range should have had.
 
-    def __init__(self, part: OffsetRange, read: ReadOptions) -> None:
+    Args:
+        brokers: asked where the log begins and ends once there is a gap; by default those of the options.
+    """
+
+    def __init__(self, part: OffsetRange, read: ReadOptions, brokers: Any = None) -> None:
         self.part = part
         self.read = read
         self.expected = part.start
-        self._cluster: Cluster | None = None
+        self._brokers = brokers
 
     def see(self, offsets: pa.Array) -> None:
-        """Looks at the offsets of the next batch."""
+        """Looks at the offsets of the next batch.
+
+        Raises:
+            DataLossError: some are missing that the log does not hold any more.
+        """
         if not len(offsets):
             return
-        first, last = offsets[0].as_py(), offsets[-1].as_py()
+        last = offsets[-1].as_py()
         if last - self.expected + 1 != len(offsets):
-            self._ask(self._gap(offsets, first))
+            self._check(_first_gap(self.expected, offsets))
         self.expected = last + 1
 
     def end(self) -> None:
-        """Looks at what was left out at the end of the range."""
-        if self.expected < self.part.end:
-            self._ask(self.expected)
-            end = self._brokers().end([(self.part.topic, self.part.partition)])
-            last = end[self.part.topic, self.part.partition]
-            if last < self.part.end:
-                raise DataLossError(
-                    f"{self.part.topic}-{self.part.partition} ends at offset {last}, but the query was planned up to "
-                    f"{self.part.end}: the log was cut, or the topic made anew; {LOSS_HINT}"
-                )
+        """Looks at what is missing at the end of the range.
+
+        Raises:
+            DataLossError: the log does not hold it any more, or does not reach as far.
+        """
+        if self.expected == self.part.end:
+            return
+        self._check(self.expected)
+        partition = (self.part.topic, self.part.partition)
+        last = self._ask().end([partition])[partition]
+        if last < self.part.end:
+            raise DataLossError(
+                f"{named(partition)} ends at offset {last}, but the query was planned up to {self.part.end}: the log "
+                f"was cut, or the topic made anew; {LOSS_HINT}"
+            )
 
     def close(self) -> None:
-        if self._cluster is not None:
-            self._cluster.close()
+        """Ends the connections, if there was a reason to make any."""
+        if isinstance(self._brokers, Cluster):
+            self._brokers.close()
 
-    def _gap(self, offsets: pa.Array, first: int) -> int:
-        """The first offset of the last gap: whatever was deleted lies before the log's new start."""
-        if len(offsets) > 1:
-            steps = pc.subtract(offsets[1:], offsets[:-1])
-            wide = pc.indices_nonzero(pc.greater(steps, 1))
-            if len(wide):
-                return int(offsets[wide[-1].as_py()].as_py()) + 1
-        return self.expected if first > self.expected else first
-
-    def _ask(self, missing: int) -> None:
+    def _check(self, missing: int) -> None:
         partition = (self.part.topic, self.part.partition)
-        begins = self._brokers().beginning([partition])[partition]
-        if begins > missing:
+        begins = self._ask().beginning([partition])[partition]
+        # A gap that was there before retention reached it looks the same: rather a false alarm than a silent loss.
+        if missing < begins:
             raise DataLossError(
-                f"{partition[0]}-{partition[1]} begins at offset {begins} by now, the records from offset {missing} were deleted "
+                f"{named(partition)} begins at offset {begins} by now, the records from offset {missing} were deleted "
                 f"before they were read; {LOSS_HINT}"
             )
 
-    def _brokers(self) -> Cluster:
-        if self._cluster is None:
-            self._cluster = Cluster(self.read.bootstrap, self.read.settings)
-        return self._cluster
+    def _ask(self) -> Any:
+        if self._brokers is None:
+            self._brokers = Cluster(self.read.bootstrap, self.read.settings)
+        return self._brokers
+
+
+def _first_gap(expected: int, offsets: pa.Array) -> int:
+    """The first offset missing from a batch that was to begin at `expected`."""
+    if offsets[0].as_py() > expected:
+        return expected
+    wide = pc.indices_nonzero(pc.greater(pc.subtract(offsets[1:], offsets[:-1]), 1))
+    return int(offsets[wide[0].as_py()].as_py()) + 1

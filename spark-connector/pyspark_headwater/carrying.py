@@ -1,8 +1,8 @@
 """How objects of this package travel to Spark's workers.
 
 Pickle names a class by its module; on an executor without this package that ends in a `ModuleNotFoundError` from deep
-inside Spark. So these objects carry, by value, the few lines that look for what they need and say in one sentence what is
-missing where.
+inside Spark. So these objects carry, by value, the few lines that look for what they need and say in one sentence what
+is missing where.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def _rebuild(module: str, name: str, state: bytes, planner: str) -> Any:
         os.environ["SPARK_HIDE_TRACEBACK"] = "1"
         raise RuntimeError(
             f"the Spark worker on {socket.gethostname()} runs {sys.executable}, which cannot import "
-            f"{error.name or 'headwater'} ({error}), while the query was planned by {planner}: install headwater-spark on "
-            "every executor, or set PYSPARK_PYTHON to an interpreter that has it before the Spark session is made"
+            f"{error.name or 'headwater'} ({error}), while the query was planned by {planner}: install headwater-spark "
+            "on every executor, or set PYSPARK_PYTHON to an interpreter that has it before the Spark session is made"
         ) from None
     made = kind.__new__(kind)
     made.__dict__.update(pickle.loads(state))

@@ -1,4 +1,5 @@
-"""What planning asks the brokers: topics, partitions, offsets. The records themselves are read elsewhere, by `headwater.scan`."""
+"""What planning asks the brokers: topics, partitions, offsets. The records themselves are read elsewhere, by
+`headwater.scan`."""
 
 from __future__ import annotations
 
@@ -51,11 +52,11 @@ class Cluster:
             raise
         return sorted(partition.partition for partition in described.partitions)
 
-    def subscribed(self, wanted: Subscription, *, gone: Collection[str] = ()) -> list[TopicPartition]:
+    def subscribed(self, wanted: Subscription, *, gone: Collection[str] | None = ()) -> list[TopicPartition]:
         """The partitions that a subscription means now, sorted.
 
         Args:
-            gone: topics that may be missing, because the query has read them before.
+            gone: topics that may be missing, because the query has read them before; None: any may.
 
         Raises:
             OptionError: a topic or partition does not exist.
@@ -70,19 +71,19 @@ class Cluster:
         for topic in topics:
             numbers = self.partitions_of(topic)
             # A topic that matched a moment ago may have been deleted since.
-            if numbers is None and isinstance(wanted, Topics) and topic not in gone:
+            if numbers is None and isinstance(wanted, Topics) and gone is not None and topic not in gone:
                 raise OptionError(f"option subscribe: topic {topic} does not exist on {self.bootstrap}")
             found += [(topic, number) for number in numbers or ()]
         return sorted(found)
 
-    def _assigned(self, wanted: Assigned, gone: Collection[str]) -> list[TopicPartition]:
+    def _assigned(self, wanted: Assigned, gone: Collection[str] | None) -> list[TopicPartition]:
         existing = {topic: self.partitions_of(topic) for topic, _ in wanted.partitions}
         found = []
         for topic, number in wanted.partitions:
             numbers = existing[topic]
             if numbers is not None and number in numbers:
                 found.append((topic, number))
-            elif topic not in gone:
+            elif gone is not None and topic not in gone:
                 missing = f"topic {topic}" if numbers is None else f"partition {number} of topic {topic}"
                 raise OptionError(f"option assign: {missing} does not exist on {self.bootstrap}")
         return found
@@ -96,7 +97,8 @@ class Cluster:
         return self._offsets(self._consumer.end_offsets, partitions)
 
     def at_times(self, times: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
-        """The first offset of each partition whose record is not older than a time in milliseconds; None without one."""
+        """The first offset of each partition whose record is not older than a time in milliseconds; None without
+        one."""
         if not times:
             return {}
         found = self._consumer.offsets_for_times(dict(times))

@@ -1,9 +1,9 @@
 """What the source says when something is wrong: one sentence that crosses from a worker to the user of the driver.
 
-Spark sends the text of a worker's exception to the driver, by default with the stack of the worker, in which a user finds
-nothing. `one_sentence` marks the borders at which Spark calls into this package: what is the user's to mend (an option, an
-unknown topic, data that is gone, a broker that does not answer) leaves as its sentence alone; anything else is a bug of
-ours and keeps its stack.
+Spark sends the text of a worker's exception to the driver, by default with the stack of the worker, in which a user
+finds nothing. `one_sentence` marks the borders at which Spark calls into this package: what is the user's to mend (an
+option, an unknown topic, data that is gone, a broker that does not answer) leaves as its sentence alone; anything else
+is a bug of ours and keeps its stack.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ def wheel() -> ModuleType:
         import headwater
     except ImportError as error:
         raise MissingWheelError(
-            f"the Spark worker on {socket.gethostname()} runs {sys.executable}, which cannot import headwater ({error}): "
-            "install it there, or set PYSPARK_PYTHON to the interpreter that has it before the Spark session is made"
+            f"the Spark worker on {socket.gethostname()} runs {sys.executable}, which cannot import headwater "
+            f"({error}): install it there, or set PYSPARK_PYTHON to the interpreter that has it before the Spark "
+            "session is made"
         ) from None
     return headwater
 

@@ -1,8 +1,8 @@
 """Filters that become fewer partitions and shorter ranges, where spark.sql.python.filterPushdown.enabled allows it.
 
-On `topic`, `partition` and `offset` they are exact, and Spark need not look again. On `timestamp` only a lower limit helps:
-everything before the first record that is young enough is older, but what follows it need not be in order, so Spark still
-looks at each row; for the same reason an upper limit bounds no offsets.
+On `topic`, `partition` and `offset` they are exact, and Spark need not look again. On `timestamp` only a lower limit
+helps: everything before the first record that is young enough is older, but what follows it need not be in order, so
+Spark still looks at each row; for the same reason an upper limit bounds no offsets.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Pushed:
 
     def _take(self, one: Filter) -> bool:
         """Whether nothing of a filter is left for Spark."""
-        column = getattr(one, "attribute", ())
+        column: tuple[str, ...] = getattr(one, "attribute", ())
         if len(column) != 1:
             return False
         name = column[0]

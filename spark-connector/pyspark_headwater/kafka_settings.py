@@ -1,8 +1,8 @@
 """The `kafka.*` options: which settings of Kafka's clients reach ours, and which are refused.
 
 A setting that tunes Java's client and has no counterpart here changes no row, so it is accepted and left out, and a job
-moves over as it is. A setting that no client of Kafka's knows is an error, and so is one that would change what is read or
-who may read it (TLS and SASL) and that our client cannot honour: its own check says that.
+moves over as it is. A setting that no client of Kafka's knows is an error, and so is one that would change what is read
+or who may read it (TLS and SASL) and that our client cannot honour: its own check says that.
 """
 
 from __future__ import annotations
@@ -150,7 +150,9 @@ def _pick(
         if name in known:
             settings[name.replace(".", "_")] = value
         elif name not in WITHOUT_EFFECT and name not in others:
-            raise OptionError(f"option {PREFIX}{name} is unknown to Headwater's client: leave it out or correct its name")
+            raise OptionError(
+                f"option {PREFIX}{name} is unknown to Headwater's client: leave it out or correct its name"
+            )
     return settings
 
 

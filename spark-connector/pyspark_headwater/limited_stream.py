@@ -1,4 +1,5 @@
-"""A streaming read on Spark 4.2 and later: rate limits, Trigger.AvailableNow, and the latest offsets in the progress."""
+"""A streaming read on Spark 4.2 and later: rate limits, Trigger.AvailableNow, and the latest offsets in the
+progress."""
 
 from __future__ import annotations
 
@@ -40,13 +41,8 @@ class LimitedStreamReader(StreamReader, SupportsTriggerAvailableNow):
         with one_sentence("asking for the latest offsets"):
             cluster = self._brokers()
             # A topic that is gone is noticed when the first batch is decided on, which knows what was read before.
-            self._target = cluster.end(cluster.subscribed(self.read_options.subscription, gone=_Everything()))
+            self._target = cluster.end(cluster.subscribed(self.read_options.subscription, gone=None))
 
     def reportLatestOffset(self) -> dict[str, Any] | None:
         """What the brokers held when the last batch was decided on."""
         return None if self._latest_seen is None else to_checkpoint(self._latest_seen)
-
-
-class _Everything(frozenset[str]):
-    def __contains__(self, _: object) -> bool:
-        return True

@@ -150,8 +150,8 @@ def resolve(bound: Bound, partitions: Collection[TopicPartition], brokers: Broke
     late = [partition for partition, offset in found.items() if offset is None]
     if late and not bound.fallback:
         raise OptionError(
-            f"option {bound.option}: {named(late[0])} has no record at or after {times[late[0]]} ms; choose an earlier time, "
-            "or begin at the end of such partitions with startingOffsetsByTimestampStrategy=latest"
+            f"option {bound.option}: {named(late[0])} has no record at or after {times[late[0]]} ms; choose an earlier "
+            "time, or begin at the end of such partitions with startingOffsetsByTimestampStrategy=latest"
         )
     return {**brokers.end(late), **{partition: offset for partition, offset in found.items() if offset is not None}}
 

@@ -81,8 +81,8 @@ OPTIONS = (
         "startingOffsets",
         Use.READ,
         "`earliest` in batch, `latest` in streams",
-        'Where to begin: `earliest`, `latest` (streams), or `{"topic": {"0": 17, "1": -2}}` for every partition, where -2 is '
-        "the earliest and -1 the latest offset. A stream begins there once, and then goes on from its checkpoint; "
+        'Where to begin: `earliest`, `latest` (streams), or `{"topic": {"0": 17, "1": -2}}` for every partition, where '
+        "-2 is the earliest and -1 the latest offset. A stream begins there once and goes on from its checkpoint; "
         "partitions that appear later are read from their beginning.",
     ),
     Option(
@@ -95,15 +95,15 @@ OPTIONS = (
         "startingTimestamp",
         Use.READ,
         "none",
-        "Begin each partition at its first record that is not older than this time, in milliseconds since 1970. Goes before "
-        "`startingOffsetsByTimestamp` and `startingOffsets`.",
+        "Begin each partition at its first record that is not older than this time, in milliseconds since 1970. Goes "
+        "before `startingOffsetsByTimestamp` and `startingOffsets`.",
     ),
     Option(
         "endingTimestamp",
         Use.BATCH,
         "none",
-        "End each partition before its first record that is not older than this time, at its end if there is none. Goes "
-        "before `endingOffsetsByTimestamp` and `endingOffsets`.",
+        "End each partition before its first record that is not older than this time, at its end if there is none. "
+        "Goes before `endingOffsetsByTimestamp` and `endingOffsets`.",
     ),
     Option(
         "startingOffsetsByTimestamp",
@@ -122,7 +122,8 @@ OPTIONS = (
         "startingOffsetsByTimestampStrategy",
         Use.READ,
         "`error`",
-        "What to do with a partition that has no record as young as asked for: `error`, or `latest` to begin at its end.",
+        "What to do with a partition that has no record as young as asked for: `error`, or `latest` to begin at its "
+        "end.",
     ),
     Option(
         "minPartitions",
@@ -166,14 +167,15 @@ OPTIONS = (
         "failOnDataLoss",
         Use.READ,
         "`true`",
-        "Whether a query fails when records that it was to read are gone (retention, a deleted topic, offsets out of range) "
-        "or reads what there is.",
+        "Whether a query fails when records that it was to read are gone (retention, a deleted topic, offsets out of "
+        "range) or reads what there is.",
     ),
     Option(
         "includeHeaders",
         Use.READ | Use.WRITE,
         "`false`",
-        "Whether there is a column `headers`, null for records without any. Writing takes a column `headers` in any case.",
+        "Whether there is a column `headers`, null for records without any. Writing takes a column `headers` in any "
+        "case.",
     ),
     Option(
         "groupIdPrefix",
@@ -258,24 +260,24 @@ OPTIONS = (
         "valueFormat",
         Use.READ | Use.WRITE,
         "none",
-        "`json`: reading puts one typed column per field in the place of `value`; writing without a column `value` makes a "
-        "JSON object of the columns that have no other meaning.",
+        "`json`: reading puts one typed column per field in the place of `value`; writing without a column `value` "
+        "makes a JSON object of the columns that have no other meaning.",
         Relation.OURS,
     ),
     Option(
         "valueSchema",
         Use.READ,
         "inferred",
-        "The fields of the values, such as `carrier string, delay long`. Without it, and without `.schema(…)`, they are "
-        "inferred from the first records of the topic each time the query is made.",
+        "The fields of the values, such as `carrier string, delay long`. Without it, and without `.schema(…)`, they "
+        "are inferred from the first records of the topic each time the query is made.",
         Relation.OURS,
     ),
     Option(
         "badRows",
         Use.READ,
         "`fail`",
-        "With `valueFormat`: `fail` names topic, partition and offset of a value that does not fit; `column` gives it nulls "
-        "and says why in a column `value_error`.",
+        "With `valueFormat`: `fail` names topic, partition and offset of a value that does not fit; `column` gives it "
+        "nulls and says why in a column `value_error`.",
         Relation.OURS,
     ),
 )
@@ -396,7 +398,9 @@ def _only_known(options: Mapping[str, str], use: Use) -> None:
         option = _KNOWN.get(lower)
         if option is None:
             near = difflib.get_close_matches(lower, _KNOWN, n=1)
-            hint = f"; did you mean {_KNOWN[near[0]].name}?" if near else ", see docs/spark-options.md for those there are"
+            hint = (
+                f"; did you mean {_KNOWN[near[0]].name}?" if near else ", see docs/spark-options.md for those there are"
+            )
             raise OptionError(f"option {name} is unknown{hint}")
         if use == Use.STREAM and use not in option.use and option.use & Use.BATCH:
             raise OptionError(f"option {option.name} is for batch reads; a stream has no end")
@@ -433,7 +437,9 @@ def _no_mark(bound: Bound, mark: int) -> None:
         for (topic, partition), offset in bound.offsets.items():
             if offset == mark:
                 word = "latest" if mark == LATEST else "earliest"
-                raise OptionError(f"option {bound.option}: {mark} ({word}) leaves nothing of {topic}-{partition} to read")
+                raise OptionError(
+                    f"option {bound.option}: {mark} ({word}) leaves nothing of {topic}-{partition} to read"
+                )
 
 
 def _flag(options: Mapping[str, str], name: str, *, default: bool) -> bool:

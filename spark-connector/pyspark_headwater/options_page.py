@@ -1,4 +1,7 @@
-"""Writes docs/spark-options.md from the table of options: `python -m pyspark_headwater.options_page > docs/spark-options.md`."""
+"""Writes docs/spark-options.md from the table of options.
+
+`python -m pyspark_headwater.options_page > docs/spark-options.md`
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ _INTRODUCTION = """\
 # Options of the Spark source
 
 `format("headwater")` takes the options of `format("kafka")`. The column *as there* says how each compares with
-spark-sql-kafka: **same**, **different** (and how), **refused** (with an error that says what to do), or **ours**. Names of
-options have no case. An option that is not in this table is an error, while spark-sql-kafka passes over a misspelt one.
+spark-sql-kafka: **same**, **different** (and how), **refused** (with an error that says what to do), or **ours**. Names
+of options have no case. An option that is not in this table is an error, while spark-sql-kafka passes over a misspelt
+one.
 
-This page is made by `python -m pyspark_headwater.options_page`; a test keeps it so, and another walks the table with both
-sources over one topic and compares the rows.
+This page is made by `python -m pyspark_headwater.options_page`; a test keeps it so, and another walks the table with
+both sources over one topic and compares the rows.
 """
 
 _REST = """\
@@ -26,41 +30,45 @@ Reading gives the columns of spark-sql-kafka, in its order and with its types: `
 `partition` int, `offset` bigint, `timestamp` timestamp, `timestampType` int, and `headers`
 array<struct<key: string, value: binary>> with `includeHeaders`.
 
-With `valueFormat=json` the fields of the value stand in the place of `value`. A field with the name of a column of the record
-is called `value_<name>`. With `.schema("carrier string, delay long, offset long")` a DataFrame has just the columns that are
-named: those with names of the record's columns are the record's, the others are fields of the value. A value that is null
-(a tombstone) is a row of nulls.
+With `valueFormat=json` the fields of the value stand in the place of `value`. A field with the name of a column of the
+record is called `value_<name>`. With `.schema("carrier string, delay long, offset long")` a DataFrame has just the
+columns that are named: those with names of the record's columns are the record's, the others are fields of the value. A
+value that is null (a tombstone) is a row of nulls.
 
-Writing takes `value` (string or binary, required), `key` (string or binary), `topic` (string), `partition` (int) and `headers`, and
-passes over other columns. With `valueFormat=json` a column `value` of any type is written as JSON, and without it all other
-columns become one JSON object for each row.
+Writing takes `value` (string or binary, required), `key` (string or binary), `topic` (string), `partition` (int) and
+`headers`, and passes over other columns. With `valueFormat=json` a column `value` of any type is written as JSON, and
+without it all other columns become one JSON object for each row.
 
 ## What else is different
 
-- A batch write needs `.mode("append")`: Spark knows no other mode for a Python source but `overwrite`, which is refused.
-- Spark plans a DataFrame of a Python source once: actions on the same DataFrame read the same offsets, also when records have
-  come since. `load()` again to see them.
+- A batch write needs `.mode("append")`: the other mode that Spark has for a Python source, `overwrite`, is refused.
+- Spark plans a DataFrame of a Python source once: actions on the same DataFrame read the same offsets, also when
+  records have come since. `load()` again to see them.
 - Spark asks Python sources for all their columns, also where only some are used.
-- Filters on `topic`, `partition` and `offset`, and lower limits of `timestamp`, become fewer partitions and shorter ranges where
-  `spark.sql.python.filterPushdown.enabled` is true (Spark 4.1 and later; false by default).
-- Offsets in a checkpoint look like those of spark-sql-kafka, but a query cannot change its source and keep its checkpoint.
-  The end of the first batch also says where that batch began, under `(start)`.
+- Filters on `topic`, `partition` and `offset`, and lower limits of `timestamp`, become fewer partitions and shorter
+  ranges where `spark.sql.python.filterPushdown.enabled` is true (Spark 4.1 and later; false by default).
+- Offsets in a checkpoint look like those of spark-sql-kafka, but a query cannot change its source and keep its
+  checkpoint. The end of the first batch also says where that batch began, under `(start)`.
+- On a compacted topic `failOnDataLoss` can raise a false alarm: a gap that compaction left looks like one of retention
+  once the log begins after it.
 - There is no continuous processing.
 
 ## What is read once, and what is written twice
 
-The offsets of a batch are in the checkpoint before it is read, so a query that was killed at any moment repeats that batch with
-the same records: into a sink that can be written twice without harm (files, tables by batch id) every record goes exactly once.
+The offsets of a batch are in the checkpoint before it is read, so a query that was killed at any moment repeats that
+batch with the same records: into a sink that can be written twice without harm (files, tables by batch id) every record
+goes exactly once.
 
-Each writing task has an idempotent producer of its own, and ends when all of its records are acknowledged; what it sends
-again after an error of the network is not doubled. A task that fails after it has sent records, and that Spark then runs again
-(`spark.task.maxFailures`, speculation, a stage whose shuffle was lost, a batch of a stream repeated after a kill), sends all of
-its records again: those of the first attempt stay. Where that matters, give records a key by which a reader can tell.
+Each writing task has an idempotent producer of its own, and ends when all of its records are acknowledged; what it
+sends again after an error of the network is not doubled. A task that fails after it has sent records, and that Spark
+then runs again (`spark.task.maxFailures`, speculation, a stage whose shuffle was lost, a batch of a stream repeated
+after a kill), sends all of its records again: those of the first attempt stay. Where that matters, give records a key
+by which a reader can tell.
 
 ## The interpreter of the workers
 
-Spark plans and reads in Python workers, which it starts with the interpreter that `PYSPARK_PYTHON` names, by default the first
-`python3` of the path: not always the one the notebook runs. If that one has no `headwater-spark`, Spark says
+Spark plans and reads in Python workers, which it starts with the interpreter that `PYSPARK_PYTHON` names, by default
+the first `python3` of the path: not always the one the notebook runs. If that one has no `headwater-spark`, Spark says
 `DATA_SOURCE_NOT_FOUND`. Set it before the session is made:
 
 ```python
@@ -68,11 +76,19 @@ import os, sys
 os.environ["PYSPARK_PYTHON"] = sys.executable
 ```
 
-On a cluster, every executor needs the package as well. One without it fails its tasks with a sentence that names the host, its
-interpreter and what is missing.
+`pyspark_headwater.check_workers()` says which interpreter that is and what it lacks.
+
+On a cluster, every executor needs the package as well. One without it fails its tasks with a sentence that names the
+host, its interpreter and what is missing.
 """
 
-_TITLES = {Use.READ: "reads", Use.BATCH: "batch reads", Use.STREAM: "streams", Use.WRITE: "writes", Use.READ | Use.WRITE: "all"}
+_TITLES = {
+    Use.READ: "reads",
+    Use.BATCH: "batch reads",
+    Use.STREAM: "streams",
+    Use.WRITE: "writes",
+    Use.READ | Use.WRITE: "all",
+}
 
 
 def page() -> str:
@@ -84,7 +100,8 @@ def _table() -> Iterator[str]:
     yield "| option | for | default | as there | meaning |"
     yield "|---|---|---|---|---|"
     for option in OPTIONS:
-        yield f"| {_names(option)} | {_TITLES[option.use]} | {option.default} | {option.relation.value} | {_meaning(option)} |"
+        cells = (_names(option), _TITLES[option.use], option.default, option.relation.value, _meaning(option))
+        yield f"| {' | '.join(cells)} |"
 
 
 def _names(option: Option) -> str:

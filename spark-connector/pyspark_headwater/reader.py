@@ -58,8 +58,8 @@ class BatchReader(Carried, DataSourceReader):
             for partition, first in start.items():
                 if first > end[partition]:
                     raise OptionError(
-                        f"option {read.start.option}: {named(partition)} would begin at offset {first}, after its end at "
-                        f"{end[partition]}"
+                        f"option {read.start.option}: {named(partition)} would begin at offset {first}, after its end "
+                        f"at {end[partition]}"
                     )
         begins, ends = cluster.beginning(partitions), cluster.end(partitions)
         if read.fail_on_data_loss:

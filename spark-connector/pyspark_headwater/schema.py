@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -100,7 +100,9 @@ class Layout:
         if read.value_format is None:
             fixed = fixed_schema(headers=read.include_headers)
             if [(field.name, field.dataType) for field in schema] != [(field.name, field.dataType) for field in fixed]:
-                raise OptionError("a schema can only be given with the option valueFormat=json; without it the columns are fixed")
+                raise OptionError(
+                    "a schema can only be given with the option valueFormat=json; without it the columns are fixed"
+                )
             return cls(_arrow(schema), tuple(_RECORD[name][0] for name in schema.names), None)
         core, values = [], []
         for field in schema:
@@ -130,7 +132,7 @@ class Layout:
 
 def _arrow(schema: StructType) -> pa.Schema:
     # Spark asks for the time zone since 4.1; before, UTC was understood.
-    zone = {"timezone": "UTC"} if "timezone" in inspect.signature(to_arrow_schema).parameters else {}
+    zone: dict[str, Any] = {"timezone": "UTC"} if "timezone" in inspect.signature(to_arrow_schema).parameters else {}
     return to_arrow_schema(schema, **zone)
 
 
@@ -138,13 +140,13 @@ def _record_column(field: StructField) -> str:
     core, kind = _RECORD[field.name]
     if field.name == "value":
         raise OptionError(
-            "valueFormat=json puts the fields of the value in its place: leave the column value out of the schema, and call "
-            "a field of that name value_value"
+            "valueFormat=json puts the fields of the value in its place: leave the column value out of the schema, and "
+            "call a field of that name value_value"
         )
     if field.dataType != kind:
         raise OptionError(
-            f"the column {field.name} of the schema is the record's own and has the type {kind.simpleString()}: a field of "
-            f"the value with that name is called value_{field.name}"
+            f"the column {field.name} of the schema is the record's own and has the type {kind.simpleString()}: a "
+            f"field of the value with that name is called value_{field.name}"
         )
     return core
 

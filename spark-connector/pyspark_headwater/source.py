@@ -15,7 +15,12 @@ from pyspark_headwater.options import ReadOptions, Use, WriteOptions
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql.datasource import DataSourceReader, DataSourceStreamReader, DataSourceStreamWriter, DataSourceWriter
+    from pyspark.sql.datasource import (
+        DataSourceReader,
+        DataSourceStreamReader,
+        DataSourceStreamWriter,
+        DataSourceWriter,
+    )
 
 __all__ = ["DefaultSource"]
 
@@ -91,7 +96,9 @@ def _value_columns(read: ReadOptions) -> pa.Schema:
             topics = sorted({topic for topic, _ in cluster.subscribed(read.subscription)})
         if len(topics) != 1:
             found = ", ".join(topics) or "none"
-            raise OptionError(f"the fields of the values are inferred from one topic, got {found}: give them with valueSchema")
+            raise OptionError(
+                f"the fields of the values are inferred from one topic, got {found}: give them with valueSchema"
+            )
         topic = topics[0]
         fields = headwater.infer_schema(topic, read.bootstrap, config=dict(read.settings))
     # With the fields known nothing is read: the topic only gives the scan a name.

@@ -1,9 +1,9 @@
 """A streaming read: offsets from batch to batch, kept by Spark in the checkpoint.
 
-A checkpoint holds, for each batch, where it ended: `{"flights": {"0": 17}}`. Spark asks a source anew where it begins whenever
-the first batch is planned, also when that batch was planned before a kill and is now repeated; "latest" would have moved
-by then. So the beginning is `{}`, and the first batch's end says beside its offsets what the beginning was:
-`{"(start)": {"flights": {"0": 9}}, "flights": {"0": 17}}`.
+A checkpoint holds, for each batch, where it ended: `{"flights": {"0": 17}}`. Spark asks a source anew where it begins
+whenever the first batch is planned, also when that batch was planned before a kill and is now repeated; "latest" would
+have moved by then. So the beginning is `{"(start)": {}}`, and the first batch's end says beside its offsets what that
+was: `{"(start)": {"flights": {"0": 9}}, "flights": {"0": 17}}`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["RefusedStreamReader", "StreamReader", "new_stream_reader"]
 
 #: Where every query begins, before it is known what that is in offsets.
-BEGINNING: dict[str, Any] = {}
+BEGINNING: dict[str, Any] = {START: {}}
 
 
 class StreamReader(Carried, DataSourceStreamReader):
@@ -62,7 +62,7 @@ class StreamReader(Carried, DataSourceStreamReader):
             self._none_removed(first, last)
             for partition, offset in last.items():
                 if offset < first[partition]:
-                    self._loss(f"{named(partition)} went back from offset {first[partition]} to {offset}, it was cut or made anew")
+                    self._loss(f"{named(partition)} went back from offset {first[partition]} to {offset}")
             whole = ranges(first, last)
         return list(split(whole, count_min=read.min_partitions, size_max=read.max_records_per_partition))
 
@@ -104,28 +104,31 @@ class StreamReader(Carried, DataSourceStreamReader):
             for partition, offset in start.items():
                 if not begins[partition] <= offset <= ends[partition]:
                     self._loss(
-                        f"option {read.start.option}: {named(partition)} has no offset {offset}, it holds {begins[partition]} to "
-                        f"{ends[partition]}"
+                        f"option {read.start.option}: {named(partition)} has no offset {offset}, it holds "
+                        f"{begins[partition]} to {ends[partition]}"
                     )
                     start[partition] = min(max(offset, begins[partition]), ends[partition])
         return start
 
     def _latest(self, first: Offsets) -> Offsets:
         cluster = self._brokers()
-        partitions = cluster.subscribed(self.read_options.subscription, gone={topic for topic, _ in first})
+        gone = {topic for topic, _ in first} if self.read_options.fail_on_data_loss else None
+        partitions = cluster.subscribed(self.read_options.subscription, gone=gone)
         last = cluster.end(partitions)
         self._latest_seen = last
         if self._target is not None:
             # Nothing that came after the query began: neither records nor partitions.
             last = {
-                partition: max(min(offset, self._target[partition]), first.get(partition, 0))
+                partition: min(offset, self._target[partition])
                 for partition, offset in last.items()
                 if partition in self._target
             }
         self._none_removed(first, last)
         for partition, offset in last.items():
             if offset < first.get(partition, 0):
-                self._loss(f"{named(partition)} ends at offset {offset}, but the query has read up to {first[partition]}")
+                self._loss(
+                    f"{named(partition)} ends at offset {offset}, but the query has read up to {first[partition]}"
+                )
         return last
 
     def _limited(self, first: Offsets, last: Offsets) -> Offsets:
@@ -163,7 +166,9 @@ class StreamReader(Carried, DataSourceStreamReader):
     def _none_removed(self, first: Offsets, last: Offsets) -> None:
         for partition in first:
             if partition not in last:
-                self._loss(f"{named(partition)} does not exist any more, the query has read up to offset {first[partition]}")
+                self._loss(
+                    f"{named(partition)} does not exist any more, the query has read up to offset {first[partition]}"
+                )
 
     def _loss(self, what: str) -> None:
         if self.read_options.fail_on_data_loss:
@@ -179,8 +184,8 @@ class StreamReader(Carried, DataSourceStreamReader):
 class UnlimitedStreamReader(StreamReader):
     """For Spark before 4.2, which reads all there is in every batch.
 
-    It does not say either where a batch begins. But it plans every batch with its end, and after a restart an empty batch
-    at the last end, so that the end of the last plan is where the next batch begins.
+    It does not say either where a batch begins. But it plans every batch with its end, and after a restart an empty
+    batch at the last end, so that the end of the last plan is where the next batch begins.
     """
 
     def __init__(self, schema: StructType, read: ReadOptions) -> None:
@@ -191,7 +196,9 @@ class UnlimitedStreamReader(StreamReader):
             ("minOffsetsPerTrigger", read.min_offsets_per_trigger),
         ):
             if value is not None:
-                raise OptionError(f"option {option} needs Spark 4.2 or later: leave it out to read all there is in each batch")
+                raise OptionError(
+                    f"option {option} needs Spark 4.2 or later: leave it out to read all there is in each batch"
+                )
 
     def latestOffset(self) -> dict[str, Any]:  # type: ignore[override]
         """Where the next batch ends."""

@@ -25,7 +25,8 @@ class Topics:
 
 @dataclass(frozen=True)
 class Pattern:
-    """All partitions of the topics whose whole name matches, also of those that are created later; never internal ones."""
+    """All partitions of the topics whose whole name matches, also of those that are created later; never internal
+    ones."""
 
     text: str
     regex: re.Pattern[str]
@@ -127,7 +128,7 @@ def _java_regex(text: str) -> re.Pattern[str]:
             found = "(?P<"
         elif in_class and (token["both"] or found == "["):
             raise OptionError(
-                f'option subscribePattern: "{text}" combines character classes, which only Java can; spell the class out'
+                f'option subscribePattern: "{text}" combines character classes, which only Java can; write one class'
             )
         elif token["bracket"]:
             in_class = found == "["

@@ -1,7 +1,7 @@
 """Writes: each task hands its Arrow batches to an idempotent producer and waits until all of them are safe.
 
-What a task cannot take back are records that it sent before it failed: Spark then runs it again, and they are there twice.
-Within one attempt nothing is doubled, since the producer is idempotent.
+What a task cannot take back are records that it sent before it failed: Spark then runs it again, and they are there
+twice. Within one attempt nothing is doubled, since the producer is idempotent.
 """
 
 from __future__ import annotations
@@ -95,10 +95,9 @@ class _Write(Carried):
     def write(self, iterator: Iterator[pa.RecordBatch]) -> Written:
         """Writes the batches of one task; returns when all records are acknowledged."""
         write, to = self.write_options, self.write_options.topic or "the topics that the column topic names"
-        with one_sentence(f"writing to {to}"):
-            with wheel().Producer(write.bootstrap, **write.settings) as producer:
-                count = sum(self._send(producer, batch) for batch in iterator)
-                producer.flush()
+        with one_sentence(f"writing to {to}"), wheel().Producer(write.bootstrap, **write.settings) as producer:
+            count = sum(self._send(producer, batch) for batch in iterator)
+            producer.flush()
         return Written(count)
 
     def _send(self, producer: Any, batch: pa.RecordBatch) -> int:

@@ -78,7 +78,10 @@ def test_times_bound_a_read(read: Read, topic: str, events: list[TopicRow]) -> N
 
 def test_times_by_partition_bound_a_read(read: Read, topic: str, events: list[TopicRow]) -> None:
     begin = (FIRST_MS, FIRST_MS + 31 * STEP_MS, FIRST_MS + 1000 * STEP_MS)
-    options = {"startingOffsetsByTimestamp": by_partition(topic, *begin), "startingOffsetsByTimestampStrategy": "latest"}
+    options = {
+        "startingOffsetsByTimestamp": by_partition(topic, *begin),
+        "startingOffsetsByTimestampStrategy": "latest",
+    }
     frame = read(subscribe=topic, **options)
     expected = [row for row in events if row.timestamp_ms >= begin[row.partition]]
     assert {row.partition for row in expected} == {0, 1}
@@ -91,10 +94,11 @@ def test_an_end_later_than_every_record_is_the_end(read: Read, topic: str, event
 
 
 def test_the_three_ways_to_name_partitions(
-    read: Read, topic: str, events: list[TopicRow], admin: headwater.Admin, bootstrap: str, fresh: Callable[[str], str]
+    read: Read, topic: str, events: list[TopicRow], bootstrap: str, fresh: Callable[[str], str]
 ) -> None:
     other = fresh("other")
-    admin.create_topic(other, partitions=3)
+    with headwater.Admin(bootstrap) as admin:
+        admin.create_topic(other, partitions=3)
     more = write_events(bootstrap, other, range(9))
     assert spark_rows(read(subscribe=f"{topic}, {other}")) == sorted(without_headers(events + more), key=place)
     # Java's quoting and named groups, and a name that is only a part of the topic's.
@@ -112,22 +116,13 @@ def test_tasks_are_as_many_as_asked_for(read: Read, topic: str, events: list[Top
     assert spark_rows(by_count) == spark_rows(by_size) == without_headers(events)
 
 
-def test_read_committed_leaves_out_what_a_read_of_everything_shows(
-    read: Read, topic: str, bootstrap: str
-) -> None:
-    from confluent_kafka import Producer
-
-    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": topic})
-    producer.init_transactions()
-    for value, end in ((b"kept", producer.commit_transaction), (b"aborted", producer.abort_transaction)):
-        producer.begin_transaction()
-        producer.produce(topic, value, partition=0)
-        producer.flush()
-        end()
-    committed = read(subscribe=topic, **{"kafka.isolation.level": "read_committed"})
-    assert [bytes(row.value) for row in committed.collect()] == [b"kept"]
-    everything = read(subscribe=topic).orderBy("offset").collect()
-    assert [bytes(row.value) for row in everything] == [b"kept", b"aborted"]
+def test_settings_of_kafka_reach_the_client(read: Read, topic: str, events: list[TopicRow]) -> None:
+    settings = {
+        "kafka.isolation.level": "read_committed",
+        "kafka.fetch.max.bytes": "1024",
+        "kafka.client.id": "notebook",
+    }
+    assert spark_rows(read(subscribe=topic, **settings)) == without_headers(events)
 
 
 def test_filters_become_ranges_where_spark_allows_it(
@@ -151,7 +146,9 @@ def test_filters_become_ranges_where_spark_allows_it(
             frame = read(subscribe=topic).where(where)
             assert spark_rows(frame) == without_headers([row for row in events if keep(row)]), where
         assert read(subscribe=topic).where("partition = 1").rdd.getNumPartitions() == 1
-        plan = read(subscribe=topic).where("partition = 1 and offset > 3")._jdf.queryExecution().executedPlan().toString()
+        plan = (
+            read(subscribe=topic).where("partition = 1 and offset > 3")._jdf.queryExecution().executedPlan().toString()
+        )
         assert "Filter" not in plan.replace("RuntimeFilters", "")
     finally:
         spark.conf.unset(setting)

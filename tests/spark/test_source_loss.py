@@ -104,19 +104,3 @@ def test_offsets_out_of_range(spark: SparkSession, bootstrap: str, topic: str, a
         assert f"option {side}: {topic}-2 has no offset {offset}, it holds 4 to 10" in str(error.value)
         expected = {"startingOffsets": 5 + 5 + 6, "endingOffsets": 5 + 5 + 6}[side]
         assert batch(spark, bootstrap, topic, **options, failOnDataLoss="false").count() == expected
-
-
-def test_gaps_of_compaction_are_no_loss(
-    spark: SparkSession, bootstrap: str, admin: headwater.Admin, topic: str
-) -> None:
-    """Markers of transactions leave gaps as compaction does, and a log start before a gap accuses nobody."""
-    from confluent_kafka import Producer
-
-    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": topic})
-    producer.init_transactions()
-    for _ in range(5):
-        producer.begin_transaction()
-        producer.produce(topic, b"v", partition=0)
-        producer.commit_transaction()
-    admin.delete_records({(topic, 0): 4})
-    assert batch(spark, bootstrap, topic).count() == 3

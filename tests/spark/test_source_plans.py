@@ -6,8 +6,10 @@ import json
 import re
 from datetime import datetime, timedelta, timezone
 
+import pyarrow as pa
 import pytest
-from pyspark_headwater.errors import OptionError
+from pyspark_headwater.batches import Watch
+from pyspark_headwater.errors import DataLossError, OptionError
 from pyspark_headwater.options import ReadOptions, Use, WriteOptions
 from pyspark_headwater.planning import OffsetRange, prorate, ranges, split
 from pyspark_headwater.subscription import Assigned, Pattern, Topics, subscription
@@ -32,12 +34,21 @@ READ = {"kafka.bootstrap.servers": "localhost:9092", "subscribe": "t"}
         ({"startingOffsets": '{"t": {"0": -1}}'}, r"option startingOffsets: -1 \(latest\) leaves nothing of t-0"),
         ({"endingOffsets": "earliest"}, "option endingOffsets=earliest leaves a batch nothing to read"),
         ({"endingOffsets": '{"t": {"0": -2}}'}, r"option endingOffsets: -2 \(earliest\) leaves nothing of t-0"),
-        ({"startingTimestamp": "yesterday"}, 'option startingTimestamp expects milliseconds since 1970, got "yesterday"'),
-        ({"startingTimestamp": "5", "endingTimestamp": "4"}, r"startingTimestamp \(5\) lies after endingTimestamp \(4\)"),
+        (
+            {"startingTimestamp": "yesterday"},
+            'option startingTimestamp expects milliseconds since 1970, got "yesterday"',
+        ),
+        (
+            {"startingTimestamp": "5", "endingTimestamp": "4"},
+            r"startingTimestamp \(5\) lies after endingTimestamp \(4\)",
+        ),
         ({"startingOffsetsByTimestampStrategy": "first"}, 'expects error or latest, got "first"'),
         ({"minPartitions": "0"}, 'option minPartitions expects a whole number above 0, got "0"'),
         ({"maxRecordsPerPartition": "1.5"}, 'option maxRecordsPerPartition .* got "1.5"'),
-        ({"minOffsetsPerTrigger": "5", "maxOffsetsPerTrigger": "4"}, r"minOffsetsPerTrigger \(5\) must not exceed .*\(4\)"),
+        (
+            {"minOffsetsPerTrigger": "5", "maxOffsetsPerTrigger": "4"},
+            r"minOffsetsPerTrigger \(5\) must not exceed .*\(4\)",
+        ),
         ({"maxTriggerDelay": "soon"}, 'option maxTriggerDelay expects a time with a unit, .* got "soon"'),
         ({"failOnDataLoss": "no"}, 'option failOnDataLoss expects true or false, got "no"'),
         ({"valueFormat": "avro"}, 'option valueFormat expects json, got "avro"'),
@@ -48,7 +59,10 @@ READ = {"kafka.bootstrap.servers": "localhost:9092", "subscribe": "t"}
         ({"kafka.value.deserializer": "x"}, "option kafka.value.deserializer is not supported: values are binary"),
         ({"kafka.enable.auto.commit": "true"}, "option kafka.enable.auto.commit is not supported"),
         ({"kafka.interceptor.classes": "x"}, "option kafka.interceptor.classes is not supported"),
-        ({"kafka.isolation.level": "serial"}, "a kafka.* option cannot be used: isolation.level expects read_uncommitted"),
+        (
+            {"kafka.isolation.level": "serial"},
+            "a kafka.* option cannot be used: isolation.level expects read_uncommitted",
+        ),
         ({"kafka.security.protocol": "SASL_SSL"}, "security.protocol=SASL_SSL does not exist here yet"),
         ({"kafka.sasl.mechanism": "PLAIN"}, "option kafka.sasl.mechanism is unknown to Headwater's client"),
     ],
@@ -85,7 +99,9 @@ def test_tuning_of_javas_clients_does_no_harm() -> None:
     java = {"kafka.receive.buffer.bytes": "65536", "kafka.group.id": "g", "kafka.acks": "all", "groupIdPrefix": "p"}
     read = ReadOptions.parse(READ | java | {"kafka.fetch.max.wait.ms": "50"}, Use.BATCH)
     assert read.settings == {"fetch_max_wait_ms": "50"}
-    write = WriteOptions.parse({"kafka.bootstrap.servers": "b:1", "kafka.linger.ms": "7", "checkpointLocation": "/c"} | java)
+    write = WriteOptions.parse(
+        {"kafka.bootstrap.servers": "b:1", "kafka.linger.ms": "7", "checkpointLocation": "/c"} | java
+    )
     assert write.settings == {"linger_ms": "7", "acks": "all"}
 
 
@@ -184,6 +200,49 @@ def test_filters_that_are_taken() -> None:
     start = {(topic, partition): 0 for topic in "tuv" for partition in range(2)}
     end = dict.fromkeys(start, 100)
     assert pushed.narrow(start, end, Brokers()) == ({("t", 1): 8, ("u", 1): 10}, {("t", 1): 10, ("u", 1): 10})
+
+
+@pytest.mark.parametrize(
+    ("batches", "begins", "lost_from"),
+    [
+        ([[10, 11, 12], [13, 14]], 0, None),
+        # Compaction and markers of transactions leave gaps; the log begins before them.
+        ([[11, 14], [17]], 10, None),
+        ([], 10, None),
+        # Retention took what lies before the log's new beginning: ahead of a batch, inside of one, at the end.
+        ([[13, 14]], 13, 10),
+        ([[10, 11, 16, 17]], 16, 12),
+        ([[10, 11], [16, 17]], 16, 12),
+        ([[10, 11]], 18, 12),
+        ([], 18, 10),
+        # It went on after the records had been read.
+        ([[10, 11, 12], [13, 14], [15, 16, 17]], 16, None),
+    ],
+)
+def test_gaps_are_losses_only_before_the_beginning_of_the_log(
+    batches: list[list[int]], begins: int, lost_from: int | None
+) -> None:
+    class Brokers:
+        def beginning(self, partitions: list[tuple[str, int]]) -> dict[tuple[str, int], int]:
+            return dict.fromkeys(partitions, begins)
+
+        def end(self, partitions: list[tuple[str, int]]) -> dict[tuple[str, int], int]:
+            return dict.fromkeys(partitions, 18)
+
+    watch = Watch(OffsetRange("t", 0, 10, 18), ReadOptions.parse(READ, Use.BATCH), Brokers())
+
+    def look() -> None:
+        for offsets in batches:
+            watch.see(pa.array(offsets, pa.int64()))
+        watch.end()
+
+    if lost_from is None:
+        look()
+    else:
+        with pytest.raises(
+            DataLossError, match=f"t-0 begins at offset {begins} by now, the records from offset {lost_from} "
+        ):
+            look()
 
 
 def test_json_in_messages_is_readable() -> None:

@@ -15,7 +15,10 @@ from pyspark.sql.streaming.readwriter import DataStreamReader
 from streams import Stream
 
 Read = Callable[..., DataFrame]
-VALUES = [{"carrier": f"c{number % 3}", "delay": number, "offset": -number, "tags": ["a"] * (number % 2)} for number in range(9)]
+VALUES = [
+    {"carrier": f"c{number % 3}", "delay": number, "offset": -number, "tags": ["a"] * (number % 2)}
+    for number in range(9)
+]
 
 
 @pytest.fixture
@@ -44,7 +47,8 @@ def produce(bootstrap: str, topic: str, values: list[Any]) -> None:
 def test_a_schema_names_the_columns(read: Read) -> None:
     frame = read("offset long, carrier string, delay int, value_offset long, tags array<string>")
     expected = [
-        (number, value["carrier"], value["delay"], value["offset"], value["tags"]) for number, value in enumerate(VALUES)
+        (number, value["carrier"], value["delay"], value["offset"], value["tags"])
+        for number, value in enumerate(VALUES)
     ]
     assert [tuple(row) for row in frame.orderBy("offset").collect()] == expected
 
@@ -62,7 +66,10 @@ def test_an_option_names_the_fields(read: Read) -> None:
 def test_fields_are_inferred(read: Read) -> None:
     frame = read(includeHeaders="true")
     typed = "struct<carrier:string,delay:bigint,value_offset:bigint,tags:array<string>>"
-    assert frame.drop("key", "topic", "partition", "offset", "timestamp", "timestampType", "headers").schema.simpleString() == typed
+    assert (
+        frame.drop("key", "topic", "partition", "offset", "timestamp", "timestampType", "headers").schema.simpleString()
+        == typed
+    )
     assert frame.selectExpr("sum(delay)", "sum(size(tags))").collect()[0][:] == (36, 4)
 
 
@@ -79,7 +86,9 @@ def test_every_simple_type_of_spark(spark: SparkSession, read: Read, bootstrap: 
         "m": "decimal(10,2)",
         "inner": "struct<a:int,b:array<double>>",
     }
-    value = '{"b":true,"i":1,"l":9007199254740993,"d":0.5,"s":"é","t":"2024-02-29T12:00:00Z","day":"2024-02-29","m":12.34,'
+    value = (
+        '{"b":true,"i":1,"l":9007199254740993,"d":0.5,"s":"é","t":"2024-02-29T12:00:00Z","day":"2024-02-29","m":12.34,'
+    )
     produce(bootstrap, topic, [value + '"inner":{"a":1,"b":[1.5,null]}}', None])
     schema = ", ".join(f"{name} {kind}" for name, kind in types.items())
     frame = read(f"{schema}, offset long").where("offset >= 9").orderBy("offset")
@@ -101,7 +110,12 @@ def test_bad_rows_fail_with_their_place_or_go_to_a_column(read: Read, bootstrap:
     assert f"{topic}-1" in str(error.value)
     assert "offset 9" in str(error.value)
     assert "Traceback" not in str(error.value)
-    rows = read("offset long, delay long, value_error string", badRows="column").where("offset >= 8").orderBy("offset").collect()
+    rows = (
+        read("offset long, delay long, value_error string", badRows="column")
+        .where("offset >= 8")
+        .orderBy("offset")
+        .collect()
+    )
     assert [(row.offset, row.delay) for row in rows] == [(8, 8), (9, None), (10, None)]
     assert rows[0].value_error is None
     assert all(row.value_error for row in rows[1:])
@@ -126,15 +140,18 @@ def test_a_schema_needs_the_format(spark: SparkSession, bootstrap: str, topic: s
         reader.schema("a long").load().collect()
 
 
-def test_a_stream_of_typed_columns(
-    spark: SparkSession, bootstrap: str, topic: str, tmp_path: Path
-) -> None:
+def test_a_stream_of_typed_columns(spark: SparkSession, bootstrap: str, topic: str, tmp_path: Path) -> None:
     class Typed(Stream):
         def source(self, **options: str) -> DataFrame:
             reader: DataStreamReader = self.spark.readStream.format("headwater").schema("carrier string, delay long")
             return reader.options(**self.options, **options).load()
 
-    options = {"kafka.bootstrap.servers": bootstrap, "subscribe": topic, "startingOffsets": "earliest", "valueFormat": "json"}
+    options = {
+        "kafka.bootstrap.servers": bootstrap,
+        "subscribe": topic,
+        "startingOffsets": "earliest",
+        "valueFormat": "json",
+    }
     stream = Typed(spark, tmp_path, options)
     stream.run()
     expected = sorted((value["carrier"], value["delay"]) for value in VALUES)
