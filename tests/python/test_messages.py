@@ -235,7 +235,7 @@ CASES: dict[str, tuple[Case, list[str]]] = {
         ["orders-0", "Admin.list_offsets()"],
     ),
     "unknown partitions of a scan": (lambda b: scan("orders", b, partitions=[9]), ["no partitions [9]"]),
-    "unknown columns of a scan": (lambda b: scan("orders", b, columns=["vlaue"]), ["vlaue", "expected some of key, value"]),
+    "unknown columns of a scan": (lambda b: scan("orders", b, columns=["vlaue"]), ["vlaue", "expected some of"]),
     "datetime without a zone": (
         lambda b: scan("orders", b, start=dt.datetime(2026, 1, 1)),
         ["start expects a datetime with a time zone"],
