@@ -299,7 +299,7 @@ CASES: dict[str, tuple[Case, list[str]]] = {
     "data that is a file": (lambda _: headwater.Broker(__file__), ["test_messages.py", "expects a directory"]),
     "directory of a running broker": (
         lambda b: scan("orders", Path(b.data)),
-        [f"locked by process {os.getpid()}", "give it or its address instead"],
+        ["locked by this process itself", "give it or its address instead"],
     ),
     "directory that is in use": (lambda b: headwater.Broker(b.data), [str(os.getpid())]),
     "directory that is not there": (
