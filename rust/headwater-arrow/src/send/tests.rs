@@ -227,7 +227,7 @@ fn floats_keep_what_json_lacks() {
     )]);
     assert_eq!(
         objects(rows),
-        [r#"{"f":"NaN"}"#, r#"{"f":"Infinity"}"#, r#"{"f":"-Infinity"}"#, r#"{"f":1e21}"#, r#"{"f":-0.0}"#]
+        [r#"{"f":"NaN"}"#, r#"{"f":"Infinity"}"#, r#"{"f":"-Infinity"}"#, r#"{"f":1.0e21}"#, r#"{"f":-0.0}"#]
     );
 }
 
