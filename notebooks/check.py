@@ -13,7 +13,8 @@ Run. Every notebook runs from top to bottom in a kernel of this interpreter and 
 the placeholder runs first and the check must say "not yet"; then the solution runs and the check must say "right".
 
 A notebook whose metadata has `"headwater": {"kafka": true}` is given the address of an Apache Kafka in the variable
-HEADWATER_COURSE_KAFKA where a JDK is there; without one it runs as it does for a student who has no Kafka.
+HEADWATER_COURSE_KAFKA where a JDK and Kafka's jars (or Maven, to fetch them) are there; elsewhere it runs as it does for
+a student who has no Kafka.
 """
 
 from __future__ import annotations
@@ -284,7 +285,7 @@ def run(path: Path, keep: Path | None) -> str:
         said = f"{exercises} exercises"
         if notebook.metadata.get("headwater", {}).get("kafka") and KAFKA_VARIABLE not in environment:
             address = stack.enter_context(apache_kafka(place / "kafka"))
-            said += ", against Apache Kafka" if address else ", no JDK: against Headwater"
+            said += ", against Apache Kafka" if address else ", no Apache Kafka here: against Headwater"
             environment |= {KAFKA_VARIABLE: address} if address else {}
         try:
             Run(notebook, directory, environment).through()
