@@ -64,7 +64,7 @@ class Cluster:
         if isinstance(wanted, Assigned):
             return self._assigned(wanted, gone)
         if isinstance(wanted, Pattern):
-            topics = [name for name in self._admin.list_topics() if wanted.regex.fullmatch(name)]
+            topics = [name for name in self._admin.list_topics() if wanted.regex.search(name)]
         else:
             topics = list(wanted.names)
         found = []

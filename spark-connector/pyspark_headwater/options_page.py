@@ -51,6 +51,7 @@ without it all other columns become one JSON object for each row.
   checkpoint. The end of the first batch also says where that batch began, under `(start)`.
 - On a compacted topic `failOnDataLoss` can raise a false alarm: a gap that compaction left looks like one of retention
   once the log begins after it.
+- Before Spark 4.2 a run with `Trigger.AvailableNow` is one batch: all there is, or only that of a run that was killed.
 - There is no continuous processing.
 
 ## What is read once, and what is written twice

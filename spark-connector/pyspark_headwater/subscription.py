@@ -25,8 +25,8 @@ class Topics:
 
 @dataclass(frozen=True)
 class Pattern:
-    """All partitions of the topics whose whole name matches, also of those that are created later; never internal
-    ones."""
+    """All partitions of the topics in whose names there is a match, also of those that are created later; never
+    internal ones."""
 
     text: str
     regex: re.Pattern[str]

@@ -30,9 +30,10 @@ HOLDS_AND_FORKS = """
     broker = headwater.Broker(sys.argv[1])
     with headwater.Producer(broker) as producer:
         producer.produce("kept", b"value")
-    child = os.fork()
-    if child != 0:
-        print(broker.bootstrap_servers, child, flush=True)
+    address = broker.bootstrap_servers
+    # The child speaks: by then it has let go of what it inherited.
+    if os.fork() == 0:
+        print(address, os.getpid(), flush=True)
     sys.stdin.read()
     os._exit(0)
 """

@@ -46,6 +46,7 @@ BATCH = [
     Case("subscribe", {"subscribe": "TOPIC", "subscribePattern": "TOPIC"}),
     Case("subscribePattern", {"subscribePattern": "STEM.*"}),
     Case("subscribePattern", {"subscribePattern": "STEM-[^p]+"}),
+    Case("subscribePattern", {"subscribePattern": "STEM"}),
     Case("subscribePattern", {"subscribePattern": "ABSENT"}),
     Case("subscribePattern", {"subscribePattern": "("}),
     Case("assign", {"assign": '{"TOPIC": [0, 2]}'}),

@@ -53,8 +53,7 @@ def test_a_batch_that_failed_is_repeated_with_its_own_beginning(stream: Stream, 
         _start(stream, _Collector(fail_at=0)).awaitTermination(90)
     assert (stream.planned(), stream.committed()) == ([0], [])
     write_events(bootstrap, topic, range(30, 40))
-    collector = _Collector()
-    finish(_start(stream, collector))
+    collector = _run_twice(stream)
     # Batch 0 was planned as empty, and is empty again; what came since belongs to the batch after it.
     assert sorted(collector.rows) == sorted((number % 3, number // 3) for number in range(30, 40))
     assert collector.sizes[0] == 0
@@ -66,8 +65,7 @@ def test_a_repeated_batch_has_the_same_rows(stream: Stream, bootstrap: str, topi
     with pytest.raises(StreamingQueryException, match="as told"):
         _start(stream, _Collector(fail_at=0)).awaitTermination(90)
     write_events(bootstrap, topic, range(30, 60))
-    collector = _Collector()
-    finish(_start(stream, collector))
+    collector = _run_twice(stream)
     assert collector.sizes == [30, 30]
     assert sorted(collector.rows) == sorted((number % 3, number // 3) for number in range(60))
 
@@ -86,6 +84,14 @@ class _Collector:
             raise RuntimeError("as told")
         self.rows += found
         self.sizes.append(len(found))
+
+
+def _run_twice(stream: Stream) -> _Collector:
+    """Before 4.2 a run is one batch, and one that is repeated is that batch."""
+    collector = _Collector()
+    for _ in range(2):
+        finish(_start(stream, collector))
+    return collector
 
 
 def _start(stream: Stream, collector: _Collector) -> StreamingQuery:
