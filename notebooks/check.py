@@ -13,8 +13,8 @@ Run. Every notebook runs from top to bottom in a kernel of this interpreter and 
 the placeholder runs first and the check must say "not yet"; then the solution runs and the check must say "right".
 
 A notebook whose metadata has `"headwater": {"kafka": true}` is given the address of an Apache Kafka in the variable
-HEADWATER_COURSE_KAFKA where a JDK and Kafka's jars (or Maven, to fetch them) are there; elsewhere it runs as it does for
-a student who has no Kafka.
+HEADWATER_COURSE_KAFKA where a JDK and Kafka's jars (or Maven, to fetch them) are there; elsewhere it runs as it does
+for a student who has no Kafka.
 """
 
 from __future__ import annotations
@@ -278,10 +278,15 @@ def run(path: Path, keep: Path | None) -> str:
     exercises = sum(part(cell) == "exercise" for cell in notebook.cells)
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headwater-notebook-")))
-        directory = place / "work"
+        directory, temporary = place / "work", place / "tmp"
         directory.mkdir()
+        temporary.mkdir()
         inherited = os.environ.get("PYTHONPATH", "")
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(HERE), inherited]))}
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE), inherited])),
+            # A notebook that fails leaves its broker's data behind: here they go away with the run.
+            "TMPDIR": str(temporary),
+        }
         said = f"{exercises} exercises"
         if notebook.metadata.get("headwater", {}).get("kafka") and KAFKA_VARIABLE not in environment:
             address = stack.enter_context(apache_kafka(place / "kafka"))

@@ -72,8 +72,8 @@ OPTIONS = (
         "subscribePattern",
         Use.READ,
         "one of three",
-        "A Java regular expression; topics in whose name there is a match are read (`^…$` for whole names), internal ones "
-        "excepted.",
+        "A Java regular expression; topics in whose name there is a match are read (`^…$` for whole names), internal "
+        "ones excepted.",
         Relation.DIFFERENT,
         "Intersections and unions of character classes (`[a-z&&[^b]]`) and Unicode properties are refused.",
     ),
@@ -140,7 +140,7 @@ OPTIONS = (
         "none",
         "The most offsets that one task reads; larger ranges are shared by several.",
         Relation.DIFFERENT,
-        "Always; in a batch, spark-sql-kafka looks at it only where `minPartitions` asks for more tasks than partitions.",
+        "Always; in a batch, spark-sql-kafka looks at it only where `minPartitions` exceeds the number of partitions.",
     ),
     Option(
         "maxOffsetsPerTrigger",
