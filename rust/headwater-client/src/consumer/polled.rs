@@ -31,7 +31,7 @@ pub struct Polled {
     /// Records; a partition may come more than once, in order.
     pub partitions: Vec<FetchedPartition>,
     /// Changes of the assignment, oldest first. A rebalance goes on when they have been dealt with, which the next poll, or
-    /// [`Consumer::acknowledge`], says for all.
+    /// [`acknowledge`](super::Consumer::acknowledge), says for all.
     pub events: Vec<RebalanceEvent>,
 }
 
