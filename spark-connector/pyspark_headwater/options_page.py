@@ -74,6 +74,7 @@ the first `python3` of the path: not always the one the notebook runs. If that o
 
 ```python
 import os, sys
+
 os.environ["PYSPARK_PYTHON"] = sys.executable
 ```
 

@@ -168,8 +168,11 @@ def test_write(spark: SparkSession, names: Names, bootstrap: str, topic: str, ca
         rows = sorted(scan_rows(bootstrap, topic), key=lambda row: row.timestamp_ms)[seen:]
         seen += len(rows)
         # Without a key or a partition, any partition is right; the time is that of the write.
-        free = "partition" not in case.query and "key" not in case.query
-        rows = [row._replace(offset=0, timestamp_ms=0, partition=-1 if free else row.partition) for row in rows]
+        named = "as partition" in case.query
+        rows = [
+            row._replace(offset=0, timestamp_ms=0, partition=row.partition if named or row.key is not None else -1)
+            for row in rows
+        ]
         written.append(Read(StructType(), [rows]) if isinstance(said, Read) else said)
         assert isinstance(said, Read) or not rows, f"{source} refused and wrote all the same"
     kafka, ours = written

@@ -14,9 +14,7 @@ def test_an_export_is_a_table_for_spark(spark: SparkSession, bootstrap: str, top
             producer.produce(topic, f'{{"number": {number}}}', key=f"k{number % 7}", partition=number % 3)
     with headwater.Admin(bootstrap) as admin:
         admin.export(topic, tmp_path / "raw", progress=False)
-        admin.export(
-            topic, tmp_path / "typed", progress=False, value_format="json", value_schema="number long"
-        )
+        admin.export(topic, tmp_path / "typed", progress=False, value_format="json", value_schema="number long")
     raw = spark.read.parquet(str(tmp_path / "raw"))
     assert dict(raw.dtypes)["partition"] == "int"
     rows = raw.selectExpr("partition", "offset", "cast(key as string) key", "cast(value as string) value").collect()
