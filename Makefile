@@ -70,6 +70,10 @@ wheel: tools ## build the release wheel into dist/
 bench: .venv/release.stamp jars ## print speed as ratios, side by side with other clients
 	@$(PY) benches/side_by_side.py $(BENCH_ARGS)
 
+.PHONY: bench-spark
+bench-spark: .venv/release.stamp .venv/spark.stamp jars sparks ## print Spark's rates beside spark-sql-kafka, Parquet and ready-made batches
+	@$(PY) benches/spark.py $(BENCH_ARGS)
+
 .PHONY: sim
 sim: tools ## simulated power cuts over SEEDS=n seeds
 	HEADWATER_SEEDS=$(SEEDS) HEADWATER_SIM_SEEDS=$(SEEDS) cargo test --locked -p headwater-log -p headwater-controller -p headwater-broker -p headwater-arrow --test it -- laws power simulated crash
