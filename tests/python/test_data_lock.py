@@ -18,7 +18,7 @@ import pytest
 
 HOLDS = """
     import sys, headwater
-    broker = headwater.Broker(sys.argv[1])
+    broker = headwater.Broker(sys.argv[1], listen=f"127.0.0.1:{sys.argv[2]}")
     with headwater.Producer(broker) as producer:
         producer.produce("kept", b"value")
     print(broker.bootstrap_servers, flush=True)
@@ -27,7 +27,7 @@ HOLDS = """
 # As HOLDS, with a child that was forked while the broker ran, and that stays until its input ends.
 HOLDS_AND_FORKS = """
     import os, sys, headwater
-    broker = headwater.Broker(sys.argv[1])
+    broker = headwater.Broker(sys.argv[1], listen=f"127.0.0.1:{sys.argv[2]}")
     with headwater.Producer(broker) as producer:
         producer.produce("kept", b"value")
     address = broker.bootstrap_servers
@@ -39,10 +39,31 @@ HOLDS_AND_FORKS = """
 """
 
 
+def free_port() -> int:
+    """A port below those that outgoing connections take, so that the next broker can have it again."""
+    for port in range(20_000 + os.getpid() % 5_000, 32_000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free port between 20000 and 32000")
+
+
 @contextmanager
 def holder(code: str, data: Path) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """Another process with a broker on `data`, and the words it says once it runs."""
-    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code), str(data), "holder-of-the-test"]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        textwrap.dedent(code),
+        str(data),
+        str(free_port()),
+        "holder-of-the-test",
+    ]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdin is not None
