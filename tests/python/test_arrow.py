@@ -182,3 +182,27 @@ with headwater.Broker(listen=None) as broker:
     assert headwater.scan("t", broker).__arrow_c_stream__() is not None
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
+
+
+def test_a_damaged_batch_is_noticed_by_whoever_reads_it(tmp_path: Path) -> None:
+    with headwater.Broker(tmp_path / "data") as broker:
+        address = broker.bootstrap_servers
+        assert address is not None
+        with headwater.Producer(broker) as producer:
+            for text in ("first", "second"):
+                producer.produce("damaged", text * 10, partition=0)
+                producer.flush()
+        (segment,) = (tmp_path / "data").glob("damaged-0/*.log")
+        content = segment.read_bytes()
+        segment.write_bytes(content.replace(b"second" * 10, b"sEcond" + b"second" * 9))
+        for target in (address, broker):
+            # Arrow's C interface has no words for the class.
+            with pytest.raises(pa.ArrowInvalid, match=r"damaged-0: the batch at offset 1 is damaged.*: the CRC is"):
+                pa.table(headwater.scan("damaged", target))
+        unchecked = pa.table(headwater.scan("damaged", address, config={"check.crcs": False}))
+        assert unchecked["value"].to_pylist() == [b"first" * 10, b"sEcond" + b"second" * 9]
+        with headwater.Consumer(address) as consumer:
+            consumer.assign([("damaged", 0)])
+            consumer.seek("damaged", 0, 1)
+            with pytest.raises(headwater.CorruptRecordError, match=r"damaged-0.*offset 1"):
+                consumer.poll_arrow(timeout=10)

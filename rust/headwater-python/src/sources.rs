@@ -8,7 +8,7 @@ use crate::runtime::{env, runtime};
 use crate::target;
 use crate::wait::without_gil;
 use headwater_arrow::source::{
-    ClusterSources, Isolation, LogSource, PartitionSource, ReadOnlySources, StoppedDirError,
+    ClusterSources, Isolation, LogSource, PartitionSource, ReadOnlySources, SCAN_SETTINGS, StoppedDirError,
 };
 use headwater_arrow::{BytesLayout, Interrupt, Interruption, ScanBound};
 use headwater_client::{ConsumerConfig, IsolationLevel, Runtime};
@@ -18,9 +18,6 @@ use pyo3::types::{PyDict, PyString};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// Fetch sizes of a reader that wants whole topics: fewer, larger answers.
-const FETCH_BYTES: &str = "8388608";
 
 /// Asks Python whether a signal handler (Ctrl-C) wants to stop a scan.
 pub(crate) fn python_interrupt() -> Arc<dyn Interrupt> {
@@ -102,16 +99,10 @@ fn of_cluster(
     interrupt: &Arc<dyn Interrupt>,
 ) -> PyResult<Vec<Box<dyn PartitionSource>>> {
     let py = target.py();
-    let defaults = [
-        ("allow.auto.create.topics", "false"),
-        // The fetcher reads ahead; at a partition's end the broker must not hold that back, or the next one waits.
-        ("fetch.max.wait.ms", "10"),
-        ("max.partition.fetch.bytes", FETCH_BYTES),
-    ];
     // A scan says itself where it reads, and notices itself what retention deletes meanwhile.
     let fixed = [("auto.offset.reset", "earliest"), ("enable.auto.commit", "false")];
     let given = config.pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    let settings = ConsumerConfig::from_pairs(defaults.into_iter().chain(given).chain(fixed))
+    let settings = ConsumerConfig::from_pairs(SCAN_SETTINGS.into_iter().chain(given).chain(fixed))
         .map_err(|error| error.into_py_err(py))?;
     let consumer =
         headwater_client::Consumer::new(Runtime::new(env()?), target::bootstrap(target)?, settings)

@@ -23,6 +23,7 @@ pub mod control;
 mod header;
 pub mod patch;
 mod record;
+mod recycle;
 mod scan;
 mod topic_partition;
 mod uuid;
@@ -40,6 +41,7 @@ pub use header::{
 pub use record::{
     HeaderView, HeadersIter, HeadersView, RecordDefect, RecordIter, RecordPosition, RecordView,
 };
+pub use recycle::Recycler;
 pub use topic_partition::TopicPartition;
 pub use uuid::{ParseUuidError, Uuid};
 pub use validation::{

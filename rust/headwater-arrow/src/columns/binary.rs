@@ -6,12 +6,15 @@ use arrow_array::builder::make_view;
 use arrow_array::{ArrayRef, BinaryArray, BinaryViewArray};
 use arrow_buffer::{Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::ArrowError;
+use headwater_record::Recycler;
 
 use super::Block;
 use crate::BytesLayout;
 
 /// Values that fit into the view itself.
 const INLINE_MAX: usize = 12;
+/// Bytes of buffers kept for the batches to come; readers rarely hold more than two batches.
+const FREE_BYTES_MAX: usize = 32 << 20;
 
 pub(super) struct BinaryColumn {
     content: Content,
@@ -23,6 +26,7 @@ enum Content {
     Copied {
         ends: Vec<i32>,
         data: Vec<u8>,
+        recycler: Recycler,
     },
     Views(Vec<u128>),
 }
@@ -30,7 +34,9 @@ enum Content {
 impl BinaryColumn {
     pub(super) fn new(layout: BytesLayout) -> BinaryColumn {
         let content = match layout {
-            BytesLayout::Binary => Content::Copied { ends: vec![0], data: Vec::new() },
+            BytesLayout::Binary => {
+                Content::Copied { ends: vec![0], data: Vec::new(), recycler: Recycler::new(FREE_BYTES_MAX) }
+            }
             BytesLayout::View => Content::Views(Vec::new()),
         };
         BinaryColumn { content, nulls: NullBufferBuilder::new(0) }
@@ -38,7 +44,7 @@ impl BinaryColumn {
 
     pub(super) fn reserve(&mut self, rows: usize, bytes: usize) {
         match &mut self.content {
-            Content::Copied { ends, data } => {
+            Content::Copied { ends, data, .. } => {
                 ends.reserve(rows);
                 data.reserve(bytes);
             }
@@ -60,7 +66,7 @@ impl BinaryColumn {
         }
         let values = values.map(Option::unwrap_or_default);
         match &mut self.content {
-            Content::Copied { ends, data } => {
+            Content::Copied { ends, data, .. } => {
                 let mut end = data.len();
                 ends.extend(values.clone().map(|value| {
                     end += value.len();
@@ -82,12 +88,12 @@ impl BinaryColumn {
     pub(super) fn finish(&mut self, blocks: &Arc<[Buffer]>) -> Result<ArrayRef, ArrowError> {
         let nulls = self.nulls.finish();
         match &mut self.content {
-            Content::Copied { ends, data } => {
+            Content::Copied { ends, data, recycler } => {
                 let ends = std::mem::replace(ends, vec![0]);
                 let offsets = OffsetBuffer::new(ScalarBuffer::from(ends));
                 // The next batch is probably as large.
-                let next = Vec::with_capacity(data.len());
-                let data = Buffer::from_vec(std::mem::replace(data, next));
+                let next = if data.is_empty() { Vec::new() } else { recycler.take(data.len()) };
+                let data = Buffer::from(recycler.share(std::mem::replace(data, next)));
                 Ok(Arc::new(BinaryArray::try_new(offsets, data, nulls)?))
             }
             Content::Views(views) => {

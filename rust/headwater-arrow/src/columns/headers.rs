@@ -33,7 +33,9 @@ impl Default for HeadersColumn {
 }
 
 /// Bytes that `headers` add at most.
-pub(super) fn size_of(headers: &HeadersView<'_>) -> usize {
+///
+/// Takes a copy: a reference would force the whole record into memory, in a loop that has no time for it.
+pub(super) fn size_of(headers: HeadersView<'_>) -> usize {
     // Replacing odd bytes of a key can take three times their number.
     headers.iter().map(|header| 3 * header.key.len() + header.value.map_or(0, <[u8]>::len)).sum()
 }

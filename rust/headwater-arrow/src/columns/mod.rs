@@ -120,7 +120,7 @@ impl Columns {
             size += record.value.map_or(0, <[u8]>::len);
         }
         if self.headers.is_some() && !record.headers.is_empty() {
-            size += headers::size_of(&record.headers);
+            size += headers::size_of(record.headers);
         }
         size
     }

@@ -25,6 +25,16 @@ const WAIT_SLICE: Duration = Duration::from_millis(100);
 /// Partitions that the consumer fetches at a time: the one that is read and those that come next.
 const FETCHED_AT_ONCE: usize = 2;
 
+/// Settings of a consumer that only scans, where its user says nothing else: what is fetched ahead is little enough to
+/// stay in the caches, and its buffers go round.
+pub const SCAN_SETTINGS: [(&str, &str); 4] = [
+    ("allow.auto.create.topics", "false"),
+    // The fetcher reads ahead; at a partition's end the broker must not hold that back, or the next one waits.
+    ("fetch.max.wait.ms", "10"),
+    ("max.partition.fetch.bytes", "2097152"),
+    ("headwater.queued.bytes.max", "4194304"),
+];
+
 /// Makes sources of a topic's partitions that share one consumer.
 ///
 /// The consumer must be used for nothing else, have no group, and its `isolation.level` decides which records

@@ -13,7 +13,7 @@ use headwater_client::FetchedPartition;
 
 use crate::{FilePosition, Interrupt, SourceError};
 
-pub use cluster::ClusterSources;
+pub use cluster::{ClusterSources, SCAN_SETTINGS};
 pub use headwater_log::AbortedTransaction;
 pub use log::{LogSource, SegmentReader};
 pub use memory::MemorySource;
@@ -60,7 +60,7 @@ impl RawBatches {
         RawBatches { bytes, ..RawBatches::default() }
     }
 
-    /// What a consumer fetched. It has verified the CRCs unless its `check.crcs` is off.
+    /// What a consumer fetched.
     pub fn fetched(fetched: FetchedPartition) -> RawBatches {
         let aborted = fetched
             .aborted
@@ -74,7 +74,7 @@ impl RawBatches {
             bytes: fetched.bytes,
             aborted,
             file: None,
-            verified: true,
+            verified: !fetched.checksums_due,
             end_offset: Some(fetched.end_offset),
         }
     }

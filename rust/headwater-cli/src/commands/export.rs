@@ -10,7 +10,7 @@ use crate::session::Session;
 use crate::table;
 use crate::values::ValueFlags;
 use clap::Args;
-use headwater_arrow::source::{ClusterSources, Isolation, PartitionSource, ReadOnlySources};
+use headwater_arrow::source::{ClusterSources, Isolation, PartitionSource, ReadOnlySources, SCAN_SETTINGS};
 use headwater_arrow::{
     BytesLayout, CancelFlag, DecodeError, ExportError, ExportOptions, ExportProgress, ExportReport,
     Interruption, Projection, ScanBound, ScanError, ScanPlan, SourceError, export,
@@ -158,14 +158,9 @@ impl Export {
 
     async fn consumer(&self, session: &Session) -> Result<Consumer, Failure> {
         let isolation = if self.read_committed { "read_committed" } else { "read_uncommitted" };
-        let settings = [
-            ("allow.auto.create.topics", "false"),
-            // The fetcher reads ahead; at a partition's end the broker must not hold that back, or the next one waits.
-            ("fetch.max.wait.ms", "10"),
-            // What retention deletes while the export runs is noticed by the scan.
-            ("auto.offset.reset", "earliest"),
-            ("isolation.level", isolation),
-        ];
+        // What retention deletes while the export runs is noticed by the scan.
+        let fixed = [("auto.offset.reset", "earliest"), ("isolation.level", isolation)];
+        let settings: Vec<_> = SCAN_SETTINGS.into_iter().chain(fixed).collect();
         let config = self.connect.consumer_config(&settings)?;
         let consumer = Consumer::new(session.runtime(), self.connect.servers()?, config)?;
         self.connect.answers(consumer.client()).await?;

@@ -120,6 +120,7 @@ impl Answer {
                 topic: Arc::clone(&partition.topic),
                 partition: partition.partition,
                 bytes: self.bytes.slice(start..end),
+                checksums_due: false,
                 start_offset: offset,
                 end_offset: cut.next_offset,
                 aborted: if self.read_committed { aborted } else { Vec::new() },

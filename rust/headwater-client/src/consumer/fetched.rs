@@ -37,8 +37,10 @@ pub struct FetchedPartition {
     pub topic: Arc<str>,
     /// The partition.
     pub partition: i32,
-    /// Whole batches, checksums already verified if `check.crcs` is on.
+    /// Whole batches.
     pub bytes: Bytes,
+    /// Whether their checksums are still to be verified. False if that was done, and if `check.crcs` is off.
+    pub checksums_due: bool,
     /// Records below this offset are to be skipped.
     pub start_offset: i64,
     /// Records from this offset on are to be left; the position after this poll.
@@ -148,6 +150,7 @@ impl FetchedPartition {
             topic,
             partition,
             bytes,
+            checksums_due: false,
             start_offset,
             end_offset,
             aborted: Vec::new(),

@@ -265,11 +265,14 @@ impl Consumer {
 
     fn take(&self, limits: PollLimits, only: Option<&TopicPartition>) -> Result<Option<Polled>, ClientError> {
         let shared = self.shared();
-        let taken = shared.state().take(limits, only, shared.config.check_crcs);
-        if matches!(&taken, Ok(Some(polled)) if !polled.partitions.is_empty()) {
+        let due = shared.config.check_crcs && only.is_some();
+        let check_crcs = shared.config.check_crcs && !due;
+        let mut taken = shared.state().take(limits, only, check_crcs)?;
+        if let Some(polled) = taken.as_mut().filter(|polled| !polled.partitions.is_empty()) {
+            polled.partitions.iter_mut().for_each(|fetched| fetched.checksums_due = due);
             shared.wake_fetcher.notify_one();
         }
-        taken
+        Ok(taken)
     }
 
     /// Waits at most `timeout` for records or events. Empty after the timeout.
@@ -278,6 +281,8 @@ impl Consumer {
     }
 
     /// As [`poll`](Self::poll), but hands out records of this partition alone; what was fetched of the others waits.
+    /// Checksums are left to the caller ([`FetchedPartition::checksums_due`]), who had better verify a batch right before
+    /// reading it, while its bytes are in the processor's caches.
     pub async fn poll_partition(
         &self,
         partition: &TopicPartition,

@@ -6,6 +6,7 @@ use crate::config::ClientConfig;
 use crate::error::ClientError;
 use crate::runtime::{Backoff, Runtime};
 use headwater_env::net::MemoryNetwork;
+use headwater_record::Recycler;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Slots kept for nodes; far more than any cluster has brokers. Beyond it the closed ones are forgotten.
 const SLOTS_MAX: usize = 4096;
+/// Bytes of receive buffers that a client keeps for the next answers.
+const FREE_BYTES_MAX: usize = 8 << 20;
 
 /// Keeps requests that may wait long from holding up others: answers come in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,6 +59,7 @@ pub(crate) struct Pool {
     config: ClientConfig,
     memory: Option<MemoryNetwork>,
     slots: Mutex<HashMap<(Target, Lane), Arc<Slot>>>,
+    recycler: Recycler,
     closed: CancellationToken,
 }
 
@@ -91,7 +95,8 @@ impl Pool {
         memory: Option<MemoryNetwork>,
         closed: CancellationToken,
     ) -> Self {
-        Self { runtime, config, memory, slots: Mutex::default(), closed }
+        let recycler = Recycler::new(FREE_BYTES_MAX);
+        Self { runtime, config, memory, slots: Mutex::default(), recycler, closed }
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<(Target, Lane), Arc<Slot>>> {
@@ -177,12 +182,12 @@ impl Pool {
         match (address, &self.memory) {
             (Address::Memory(id), Some(network)) => {
                 let (sender, receiver) = network.connect(*id).await?.split();
-                Ok((FrameWriter::Memory(sender), FrameReader::Memory(receiver)))
+                Ok((FrameWriter::Memory(sender), FrameReader::Memory(receiver, self.recycler.clone())))
             }
             (Address::Memory(_), None) => Err(std::io::ErrorKind::Unsupported.into()),
             (Address::Tcp { host, port }, _) => {
                 let stream = headwater_env::net::connect(host, *port).await?;
-                Ok(over_tcp(stream, self.config.headwater_receive_bytes_max))
+                Ok(over_tcp(stream, self.config.headwater_receive_bytes_max, self.recycler.clone()))
             }
         }
     }

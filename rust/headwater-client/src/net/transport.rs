@@ -1,12 +1,15 @@
 //! The wire under a connection: TCP with length-prefixed frames, or frames over memory.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use headwater_env::net::{Frame, MemoryReceiver, MemorySender, TcpStream};
+use headwater_record::Recycler;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-/// Read at least this many bytes at a time.
-const READ_BYTES_MIN: usize = 64 * 1024;
+/// Read at a time while small frames are expected.
+const READ_BYTES: usize = 16 * 1024;
+/// A frame of this length gets a buffer of its own, which is used again when the frame is done with.
+const LARGE_BYTES: usize = 64 * 1024;
 /// Room made at once for a frame whose length is known; beyond it, the buffer grows as bytes arrive.
 const RESERVE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Slices handed to one vectored write.
@@ -18,14 +21,19 @@ pub(crate) enum FrameWriter {
 }
 
 pub(crate) enum FrameReader {
-    Tcp { stream: Arc<TcpStream>, buffer: BytesMut, bytes_max: usize },
-    Memory(MemoryReceiver),
+    Tcp(TcpReader),
+    Memory(MemoryReceiver, Recycler),
 }
 
-pub(crate) fn over_tcp(stream: TcpStream, bytes_max: usize) -> (FrameWriter, FrameReader) {
+/// The wire over a stream. Frames above `bytes_max` are refused; large ones land in the buffers of `recycler`.
+pub(crate) fn over_tcp(
+    stream: TcpStream,
+    bytes_max: usize,
+    recycler: Recycler,
+) -> (FrameWriter, FrameReader) {
     let stream = Arc::new(stream);
-    let reader = FrameReader::Tcp { stream: Arc::clone(&stream), buffer: BytesMut::new(), bytes_max };
-    (FrameWriter::Tcp(stream), reader)
+    let reader = TcpReader { stream: Arc::clone(&stream), ahead: BytesMut::new(), bytes_max, recycler };
+    (FrameWriter::Tcp(stream), FrameReader::Tcp(reader))
 }
 
 impl FrameWriter {
@@ -93,49 +101,83 @@ impl FrameReader {
     /// The next frame in one piece; `None` when the peer has closed between frames.
     pub(crate) async fn recv(&mut self) -> io::Result<Option<Bytes>> {
         match self {
-            Self::Tcp { stream, buffer, bytes_max } => read_frame(stream, buffer, *bytes_max).await,
-            Self::Memory(receiver) => Ok(receiver.recv().await?.map(join)),
+            Self::Tcp(reader) => reader.frame().await,
+            Self::Memory(receiver, recycler) => Ok(receiver.recv().await?.map(|frame| join(frame, recycler))),
         }
     }
 }
 
 /// The chunks of a frame in one piece; copies unless there is just one.
-fn join(mut frame: Frame) -> Bytes {
+fn join(mut frame: Frame, recycler: &Recycler) -> Bytes {
     if frame.len() == 1 {
         return frame.swap_remove(0);
     }
-    let mut whole = BytesMut::with_capacity(frame.iter().map(Bytes::len).sum());
+    let length = frame.iter().map(Bytes::len).sum();
+    let large = length >= LARGE_BYTES;
+    let mut whole = if large { recycler.take(length) } else { Vec::with_capacity(length) };
     frame.iter().for_each(|chunk| whole.extend_from_slice(chunk));
-    whole.freeze()
+    if large { recycler.share(whole) } else { whole.into() }
 }
 
-async fn read_frame(
-    stream: &TcpStream,
-    buffer: &mut BytesMut,
+pub(crate) struct TcpReader {
+    stream: Arc<TcpStream>,
+    /// Read and not yet handed out: small frames, and the beginnings of large ones.
+    ahead: BytesMut,
     bytes_max: usize,
-) -> io::Result<Option<Bytes>> {
-    loop {
-        let missing = match buffer.first_chunk::<4>() {
-            None => READ_BYTES_MIN,
-            Some(prefix) => {
-                let length = frame_length(*prefix, bytes_max)?;
-                if buffer.len() >= 4 + length {
-                    buffer.advance(4);
-                    return Ok(Some(buffer.split_to(length).freeze()));
+    recycler: Recycler,
+}
+
+impl TcpReader {
+    async fn frame(&mut self) -> io::Result<Option<Bytes>> {
+        loop {
+            let mut missing = READ_BYTES;
+            if let Some(prefix) = self.ahead.first_chunk::<4>() {
+                let length = frame_length(*prefix, self.bytes_max)?;
+                if self.ahead.len() >= 4 + length {
+                    self.ahead.advance(4);
+                    return Ok(Some(self.ahead.split_to(length).freeze()));
                 }
-                let missing = 4 + length - buffer.len();
-                missing.min(RESERVE_BYTES_MAX.max(buffer.len())).max(READ_BYTES_MIN)
+                if length >= LARGE_BYTES {
+                    self.ahead.advance(4);
+                    return self.large(length).await.map(Some);
+                }
+                missing = missing.max(4 + length - self.ahead.len());
             }
-        };
-        if buffer.capacity() - buffer.len() < missing.min(READ_BYTES_MIN) || buffer.is_empty() {
-            buffer.reserve(missing);
+            self.ahead.reserve(missing);
+            if read_some(&self.stream, &mut self.ahead, missing).await? == 0 {
+                return if self.ahead.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(io::ErrorKind::UnexpectedEof.into())
+                };
+            }
         }
-        match stream.try_read_buf(buffer) {
-            Ok(0) if buffer.is_empty() => return Ok(None),
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => {}
+    }
+
+    /// A frame of which the beginning may have been read ahead, and nothing behind its end.
+    async fn large(&mut self, length: usize) -> io::Result<Bytes> {
+        let mut frame = self.recycler.take(length.min(RESERVE_BYTES_MAX));
+        frame.extend_from_slice(&self.ahead);
+        self.ahead.clear();
+        while frame.len() < length {
+            let missing = length - frame.len();
+            if frame.len() == frame.capacity() {
+                frame.reserve(missing.min(frame.len()));
+            }
+            if read_some(&self.stream, &mut frame, missing).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(self.recycler.share(frame))
+    }
+}
+
+/// Reads at least one byte and at most `bytes_max`, as far as there is room; 0 at the end of the stream.
+async fn read_some(stream: &TcpStream, buffer: &mut impl BufMut, bytes_max: usize) -> io::Result<usize> {
+    loop {
+        match stream.try_read_buf(&mut (&mut *buffer).limit(bytes_max)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.readable().await?,
-            Err(error) => return Err(error),
+            outcome => return outcome,
         }
     }
 }
@@ -167,9 +209,10 @@ mod tests {
         let listener = headwater_env::net::listen("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (near, far) = tokio::join!(headwater_env::net::connect("127.0.0.1", port), listener.accept());
-        let (mut writer, _keep) = over_tcp(near.unwrap(), 1 << 28);
-        let (_keep_too, mut reader) = over_tcp(far.unwrap().0, 1 << 28);
-        let sizes = [0_usize, 1, 70_000, 9_000_000, 3];
+        let (mut writer, _keep) = over_tcp(near.unwrap(), 1 << 28, Recycler::new(0));
+        let (_keep_too, mut reader) = over_tcp(far.unwrap().0, 1 << 28, Recycler::new(1 << 20));
+        let sizes =
+            [0_usize, 1, 70_000, 80_000, 9_000_000, 3, LARGE_BYTES, LARGE_BYTES - 1, 65_000, 66_000, 5];
         let sending = async {
             let mut frames: Vec<Frame> =
                 sizes.iter().map(|size| vec![Bytes::from(vec![*size as u8; *size])]).collect();

@@ -1,0 +1,140 @@
+//! Large buffers that come back when their last reader lets go of them.
+//!
+//! Memory fresh from the system costs a page fault for every 4 KiB, and lies in no cache; a stream of buffers of about
+//! one size had better go round.
+
+use bytes::Bytes;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// Capacities are multiples of this, so that a buffer fits the next one's length, too.
+const GRAIN_BYTES: usize = 256 * 1024;
+
+/// Where buffers go when they are done with. Clones share their buffers, which go back to the system when the last clone is
+/// dropped, or, if they are in use then, when they are done with.
+#[derive(Clone, Debug)]
+pub struct Recycler {
+    shelf: Arc<Shelf>,
+}
+
+#[derive(Debug)]
+struct Shelf {
+    bytes_max: usize,
+    // The one that came back last is on top: it is in the caches still.
+    free: Mutex<Vec<Vec<u8>>>,
+}
+
+struct Shared {
+    buffer: Vec<u8>,
+    shelf: Weak<Shelf>,
+}
+
+impl Recycler {
+    /// Keeps at most `bytes_max` bytes of buffers that nobody uses.
+    pub fn new(bytes_max: usize) -> Recycler {
+        Recycler { shelf: Arc::new(Shelf { bytes_max, free: Mutex::default() }) }
+    }
+
+    /// An empty buffer with room for `capacity` bytes at least; one used before if there is one.
+    pub fn take(&self, capacity: usize) -> Vec<u8> {
+        let used = self.shelf.free().pop();
+        match used {
+            Some(buffer) if buffer.capacity() >= capacity => buffer,
+            // Sizes have grown: the small one goes, and those below it will.
+            _ => Vec::with_capacity(capacity.next_multiple_of(GRAIN_BYTES)),
+        }
+    }
+
+    /// The buffer's bytes, to be shared; its memory comes back when the last of their clones and slices is dropped.
+    pub fn share(&self, buffer: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Shared { buffer, shelf: Arc::downgrade(&self.shelf) })
+    }
+}
+
+impl Shelf {
+    fn free(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        let mut free = self.free();
+        let kept: usize = free.iter().map(Vec::capacity).sum();
+        if kept + buffer.capacity() <= self.bytes_max {
+            free.push(buffer);
+        }
+    }
+}
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(shelf) = self.shelf.upgrade() {
+            shelf.put(std::mem::take(&mut self.buffer));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(recycler: &Recycler, length: usize) -> Bytes {
+        let mut buffer = recycler.take(length);
+        assert!(buffer.is_empty() && buffer.capacity() >= length);
+        buffer.resize(length, 7);
+        recycler.share(buffer)
+    }
+
+    fn kept(recycler: &Recycler) -> usize {
+        recycler.shelf.free().iter().map(Vec::capacity).sum()
+    }
+
+    #[test]
+    fn a_buffer_comes_back_when_its_last_slice_is_dropped() {
+        let recycler = Recycler::new(1 << 20);
+        let first = filled(&recycler, 1000);
+        let address = first.as_ptr();
+        let slice = first.slice(10..20);
+        drop(first);
+        assert_ne!(filled(&recycler, 1000).as_ptr(), address, "while a slice is there it is nobody else's");
+        recycler.shelf.free().clear();
+        assert_eq!(*slice, [7; 10]);
+        drop(slice);
+        let again = filled(&recycler, 900);
+        assert_eq!((again.as_ptr(), again.len()), (address, 900));
+    }
+
+    #[test]
+    fn no_more_is_kept_than_allowed() {
+        let recycler = Recycler::new(3 * GRAIN_BYTES);
+        let many: Vec<Bytes> = (0..10).map(|_| filled(&recycler, GRAIN_BYTES)).collect();
+        drop(many);
+        assert_eq!(kept(&recycler), 3 * GRAIN_BYTES);
+        drop(filled(&recycler, 4 * GRAIN_BYTES));
+        assert!(kept(&recycler) <= 3 * GRAIN_BYTES);
+    }
+
+    #[test]
+    fn small_buffers_make_way_for_larger_ones() {
+        let recycler = Recycler::new(8 * GRAIN_BYTES);
+        drop([filled(&recycler, 1), filled(&recycler, 1)]);
+        for _ in 0..4 {
+            drop(filled(&recycler, 2 * GRAIN_BYTES));
+        }
+        drop([filled(&recycler, 2 * GRAIN_BYTES), filled(&recycler, 2 * GRAIN_BYTES)]);
+        assert_eq!(kept(&recycler), 4 * GRAIN_BYTES);
+    }
+
+    #[test]
+    fn buffers_outlive_their_recycler() {
+        let recycler = Recycler::new(1 << 20);
+        let bytes = filled(&recycler, 100);
+        drop(recycler);
+        assert_eq!(*bytes, [7; 100]);
+    }
+}
