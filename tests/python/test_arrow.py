@@ -203,6 +203,6 @@ def test_a_damaged_batch_is_noticed_by_whoever_reads_it(tmp_path: Path) -> None:
         assert unchecked["value"].to_pylist() == [b"first" * 10, b"sEcond" + b"second" * 9]
         with headwater.Consumer(address) as consumer:
             consumer.assign([("damaged", 0)])
-            consumer.seek("damaged", 0, 1)
+            consumer.seek(("damaged", 0), 1)
             with pytest.raises(headwater.CorruptRecordError, match=r"damaged-0.*offset 1"):
                 consumer.poll_arrow(timeout=10)
