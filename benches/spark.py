@@ -55,6 +55,8 @@ from spark_session import REPOSITORY, local_session
 KAFKA_SH = REPOSITORY / "tests" / "kafka" / "kafka.sh"
 SMALL_BATCHES = 30
 SMALL_BATCH_RECORDS = 600
+# Records that go to one partition at a time: few enough that small topics are spread evenly.
+CHUNK = 1000
 TOPIC = "events"
 SMALL_TOPIC = "small"
 JSON_SCHEMA = "number long, delay long, text string"
@@ -112,9 +114,9 @@ def values(records: int, value_bytes: int) -> Iterator[list[str]]:
     pool = random.Random(7).randbytes(4 << 20).hex()
     blank = value_bytes - len('{"number":123456789,"delay":123,"text":""}')
     assert blank >= 0, f"--value-bytes {value_bytes}: at least {value_bytes - blank} are needed"
-    for first in range(0, records, 10_000):
+    for first in range(0, records, CHUNK):
         chosen = []
-        for number in range(first, min(first + 10_000, records)):
+        for number in range(first, min(first + CHUNK, records)):
             at = number * 104_729 % (len(pool) - blank)
             chosen.append(f'{{"number":{number:9},"delay":{delay(number):3},"text":"{pool[at : at + blank]}"}}')
         yield chosen

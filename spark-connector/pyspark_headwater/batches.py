@@ -1,4 +1,4 @@
-"""What an executor does: one range of one partition as Arrow batches of the core, and the watch for records that are
+"""What an executor does: ranges of partitions as Arrow batches of the core, and the watch for records that are
 gone.
 
 The core reads what there is between two offsets. Offsets can be missing for good reasons (compaction, the markers of
@@ -8,6 +8,7 @@ transactions) or because retention was faster than the query; only a gap makes t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
@@ -17,37 +18,45 @@ from pyspark_headwater.cluster import Cluster
 from pyspark_headwater.errors import DataLossError, one_sentence, wheel
 from pyspark_headwater.offsets import named
 from pyspark_headwater.options import ReadOptions
-from pyspark_headwater.planning import OffsetRange
+from pyspark_headwater.planning import OffsetRange, Task
 from pyspark_headwater.schema import Layout
 
-__all__ = ["LOSS_HINT", "Watch", "read_range"]
+__all__ = ["LOSS_HINT", "Watch", "read_task"]
 
 LOSS_HINT = "set the option failOnDataLoss to false to read what there is"
 
 
-def read_range(part: OffsetRange, layout: Layout, read: ReadOptions) -> Iterator[pa.RecordBatch]:
-    """The records of a range, in order.
+def read_task(task: Task, layout: Layout, read: ReadOptions) -> Iterator[pa.RecordBatch]:
+    """The records of a task's ranges, each in order.
 
     Raises:
-        DataLossError: records of the range are gone, and `failOnDataLoss` is true.
+        DataLossError: records of a range are gone, and `failOnDataLoss` is true.
         SourceError: the brokers cannot be reached, or a record cannot be read.
     """
+    for topic, parts in groupby(task.ranges, key=lambda part: part.topic):
+        yield from _read_topic(topic, {part.partition: part for part in parts}, layout, read)
+
+
+def _read_topic(
+    topic: str, parts: dict[int, OffsetRange], layout: Layout, read: ReadOptions
+) -> Iterator[pa.RecordBatch]:
     # Opened here and not before: the worker was forked, and what it inherited must not be used.
-    with one_sentence(f"reading {part}"):
-        watch = Watch(part, read) if read.fail_on_data_loss else None
+    with one_sentence(f"reading {' and '.join(map(str, parts.values()))}"):
+        watches = {number: Watch(part, read) for number, part in parts.items()} if read.fail_on_data_loss else {}
         try:
-            for batch in _scan(part, layout, read):
-                if watch is not None:
-                    watch.see(batch.column("offset"))
+            for batch in _scan(topic, parts, layout, read):
+                if watches and batch.num_rows:
+                    # A batch never mixes two partitions.
+                    watches[batch.column("partition")[0].as_py()].see(batch.column("offset"))
                 yield layout.to_spark(batch)
-            if watch is not None:
+            for watch in watches.values():
                 watch.end()
         finally:
-            if watch is not None:
+            for watch in watches.values():
                 watch.close()
 
 
-def _scan(part: OffsetRange, layout: Layout, read: ReadOptions) -> Iterator[pa.RecordBatch]:
+def _scan(topic: str, parts: dict[int, OffsetRange], layout: Layout, read: ReadOptions) -> Iterator[pa.RecordBatch]:
     headwater = wheel()
     more: dict[str, Any] = {}
     if read.settings:
@@ -55,11 +64,11 @@ def _scan(part: OffsetRange, layout: Layout, read: ReadOptions) -> Iterator[pa.R
     if layout.values is not None:
         more |= {"value_format": read.value_format, "value_schema": layout.values, "bad_rows": read.bad_rows}
     scan = headwater.scan(
-        part.topic,
+        topic,
         read.bootstrap,
-        start={part.partition: part.start},
-        end={part.partition: part.end},
-        partitions=[part.partition],
+        start={number: part.start for number, part in parts.items()},
+        end={number: part.end for number, part in parts.items()},
+        partitions=list(parts),
         columns=layout.columns,
         **more,
     )

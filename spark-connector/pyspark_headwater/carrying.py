@@ -12,6 +12,8 @@ import sys
 from types import FunctionType
 from typing import Any
 
+from pyspark_headwater.quick_ack import acknowledge_at_once
+
 __all__ = ["Carried"]
 
 
@@ -35,6 +37,7 @@ def _rebuild(module: str, name: str, state: bytes, planner: str) -> Any:
         ) from None
     made = kind.__new__(kind)
     made.__dict__.update(pickle.loads(state))
+    made._arrived()
     return made
 
 
@@ -45,6 +48,9 @@ _by_value.__module__ = "__main__"
 
 class Carried:
     """Mixin for what Spark sends to executors: sources, readers and writers."""
+
+    def _arrived(self) -> None:
+        acknowledge_at_once()
 
     def __reduce__(self) -> tuple[Any, ...]:
         kind = type(self)

@@ -132,7 +132,8 @@ OPTIONS = (
         "none",
         "The least number of tasks; partitions with many records are shared by several.",
         Relation.DIFFERENT,
-        "Reached exactly wherever there are as many records; there it is approximate.",
+        "Reached exactly wherever there are as many records; there it is approximate. Without it, partitions that have "
+        "few records for a micro-batch share a task, up to 2,000 records together; there each has its own.",
     ),
     Option(
         "maxRecordsPerPartition",

@@ -13,12 +13,16 @@ from pyspark.sql.datasource import InputPartition
 
 from pyspark_headwater.offsets import Offsets
 
-__all__ = ["OffsetRange", "prorate", "ranges", "split"]
+__all__ = ["OffsetRange", "Task", "prorate", "ranges", "split", "tasks"]
+
+#: A task costs Spark and its worker as much time as reading many thousands of records; so partitions that have few for
+#: a micro-batch share one, up to this many records together. Not more: what follows the read is done task by task, too.
+SHARED_TASK_RECORDS = 2_000
 
 
 @dataclass(frozen=True)
-class OffsetRange(InputPartition):
-    """What one task reads: offsets from `start` to before `end` of one partition."""
+class OffsetRange:
+    """Offsets from `start` to before `end` of one partition."""
 
     topic: str
     partition: int
@@ -32,6 +36,13 @@ class OffsetRange(InputPartition):
 
     def __str__(self) -> str:
         return f"{self.topic}-{self.partition} from offset {self.start} to {self.end}"
+
+
+@dataclass(frozen=True)
+class Task(InputPartition):
+    """What one task reads, in this order; no two ranges are of one partition."""
+
+    ranges: tuple[OffsetRange, ...]
 
 
 def ranges(start: Offsets, end: Offsets) -> list[OffsetRange]:
@@ -65,6 +76,32 @@ def split(
             missing -= 1
             heapq.heappush(largest, (-found[index].size / parts[index], index))
     return [piece for part, count in zip(found, parts, strict=True) for piece in _cut(part, count)]
+
+
+def tasks(
+    whole: Iterable[OffsetRange], *, count_min: int | None, size_max: int | None, share: bool = False
+) -> list[Task]:
+    """The tasks of a batch.
+
+    Args:
+        count_min, size_max: as in `split`.
+        share: whether partitions with few records may share a task, where nothing was said of number or size.
+    """
+    if share and count_min is None and size_max is None:
+        return [Task(tuple(shared)) for shared in _shared(whole)]
+    return [Task((piece,)) for piece in split(whole, count_min=count_min, size_max=size_max)]
+
+
+def _shared(whole: Iterable[OffsetRange]) -> list[list[OffsetRange]]:
+    found: list[list[OffsetRange]] = []
+    room = 0
+    for part in whole:
+        if part.size > room:
+            found.append([])
+            room = SHARED_TASK_RECORDS
+        found[-1].append(part)
+        room -= part.size
+    return found
 
 
 def _cut(whole: OffsetRange, count: int) -> list[OffsetRange]:

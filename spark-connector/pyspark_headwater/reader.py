@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from pyspark.sql.datasource import DataSourceReader, InputPartition
 from pyspark.sql.types import StructType
 
-from pyspark_headwater.batches import LOSS_HINT, read_range
+from pyspark_headwater.batches import LOSS_HINT, read_task
 from pyspark_headwater.carrying import Carried
 from pyspark_headwater.cluster import Cluster
 from pyspark_headwater.errors import DataLossError, OptionError, one_sentence
 from pyspark_headwater.offsets import AtOffsets, Offsets, named, resolve
 from pyspark_headwater.options import ReadOptions
-from pyspark_headwater.planning import OffsetRange, ranges, split
+from pyspark_headwater.planning import Task, ranges, tasks
 from pyspark_headwater.schema import Layout
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ class BatchReader(Carried, DataSourceReader):
             if self.pushed is not None:
                 start, end = self.pushed.narrow(start, end, cluster)
             whole = ranges(start, end)
-        return list(split(whole, count_min=read.min_partitions, size_max=read.max_records_per_partition))
+        return list(tasks(whole, count_min=read.min_partitions, size_max=read.max_records_per_partition))
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """The records of one task. Spark passes a partition of nothing where there are none at all."""
-        if isinstance(partition, OffsetRange):
-            yield from read_range(partition, self.layout, self.read_options)
+        if isinstance(partition, Task):
+            yield from read_task(partition, self.layout, self.read_options)
 
     def _bounds(self, partitions: Collection[tuple[str, int]], cluster: Cluster) -> tuple[Offsets, Offsets]:
         read = self.read_options

@@ -118,8 +118,8 @@ class Layout:
 
     @property
     def columns(self) -> list[str]:
-        """What to ask the core for; always with the offset, by which gaps are noticed."""
-        return [*self.core, *(["offset"] if "offset" not in self.core else [])]
+        """What to ask the core for; always with partition and offset, by which gaps are noticed."""
+        return [*self.core, *(name for name in ("partition", "offset") if name not in self.core)]
 
     def to_spark(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """A batch of the core as Spark wants it."""

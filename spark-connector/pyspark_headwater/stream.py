@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pyspark.sql.datasource import DataSourceStreamReader, InputPartition
 from pyspark.sql.types import StructType
 
-from pyspark_headwater.batches import LOSS_HINT, read_range
+from pyspark_headwater.batches import LOSS_HINT, read_task
 from pyspark_headwater.carrying import Carried
 from pyspark_headwater.cluster import Cluster
 from pyspark_headwater.errors import DataLossError, OptionError, SourceError, one_sentence
 from pyspark_headwater.offsets import START, AtOffsets, Offsets, from_checkpoint, named, resolve, to_checkpoint
 from pyspark_headwater.options import ReadOptions
-from pyspark_headwater.planning import OffsetRange, prorate, ranges, split
+from pyspark_headwater.planning import Task, prorate, ranges, tasks
 from pyspark_headwater.schema import Layout
 
 if TYPE_CHECKING:
@@ -64,12 +64,13 @@ class StreamReader(Carried, DataSourceStreamReader):
                 if offset < first[partition]:
                     self._loss(f"{named(partition)} went back from offset {first[partition]} to {offset}")
             whole = ranges(first, last)
-        return list(split(whole, count_min=read.min_partitions, size_max=read.max_records_per_partition))
+        size_max = read.max_records_per_partition
+        return list(tasks(whole, count_min=read.min_partitions, size_max=size_max, share=True))
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """The records of one task."""
-        if isinstance(partition, OffsetRange):
-            yield from read_range(partition, self.layout, self.read_options)
+        if isinstance(partition, Task):
+            yield from read_task(partition, self.layout, self.read_options)
 
     def commit(self, end: dict[str, Any]) -> None:
         """Nothing: the checkpoint is where offsets are kept."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from datetime import datetime, timedelta, timezone
 
 import pyarrow as pa
@@ -11,7 +12,8 @@ import pytest
 from pyspark_headwater.batches import Watch
 from pyspark_headwater.errors import DataLossError, OptionError
 from pyspark_headwater.options import ReadOptions, Use, WriteOptions
-from pyspark_headwater.planning import OffsetRange, prorate, ranges, split
+from pyspark_headwater.planning import SHARED_TASK_RECORDS, OffsetRange, prorate, ranges, split, tasks
+from pyspark_headwater.quick_ack import acknowledge_at_once
 from pyspark_headwater.subscription import Assigned, Pattern, Topics, subscription
 
 READ = {"kafka.bootstrap.servers": "localhost:9092", "subscribe": "t"}
@@ -162,6 +164,21 @@ def test_ranges_are_shared_out_by_count_and_size() -> None:
         assert covered == [(0, offset) for offset in range(100)] + [(1, offset) for offset in range(5, 10)]
 
 
+def test_small_partitions_share_a_task() -> None:
+    most = SHARED_TASK_RECORDS
+    end = {("a", 0): 5, ("a", 1): most - 5, ("b", 0): 1, ("b", 1): most + 1, ("b", 2): most, ("b", 3): 7}
+    whole = ranges(dict.fromkeys(end, 0), end)
+    shared = tasks(whole, count_min=None, size_max=None, share=True)
+    assert [sizes(list(task.ranges)) for task in shared] == [[5, most - 5], [1], [most + 1], [most], [7]]
+    assert [part for task in shared for part in task.ranges] == whole
+    for told in (
+        tasks(whole, count_min=None, size_max=None),
+        tasks(whole, count_min=6, size_max=None, share=True),
+        tasks(whole, count_min=None, size_max=2 * most, share=True),
+    ):
+        assert [task.ranges for task in told] == [(part,) for part in whole]
+
+
 def test_a_limit_is_shared_out_by_what_waits() -> None:
     start, end = {("t", 0): 0, ("t", 1): 10, ("t", 2): 4}, {("t", 0): 900, ("t", 1): 110, ("t", 2): 4}
     assert prorate(100, start, end) == {("t", 0): 90, ("t", 1): 20, ("t", 2): 4}
@@ -249,3 +266,25 @@ def test_json_in_messages_is_readable() -> None:
     with pytest.raises(OptionError) as error:
         ReadOptions.parse(READ | {"startingOffsets": json.dumps({"t": {"x": 1}})}, Use.BATCH)
     assert str(error.value).endswith('such as {"topic": {"0": 17}}, got "x": 1 for topic t')
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="only Linux can be told")
+def test_loopback_connections_acknowledge_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+
+    class Noting(socket.socket):
+        def setsockopt(self, *option: int) -> None:
+            told.append((self.getpeername(), *option))
+            super().setsockopt(*option)
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as near,
+        server.accept()[0] as far,
+        socket.socketpair()[0],
+    ):
+        monkeypatch.setattr(socket, "socket", Noting)
+        acknowledge_at_once()
+        for end in (near, far):
+            assert (end.getpeername(), socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1) in told
+            end.sendall(b"still open")

@@ -10,7 +10,8 @@ import headwater
 import pyspark
 import pytest
 from pyspark.errors import StreamingQueryException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql.functions import spark_partition_id
 from pyspark.sql.streaming import StreamingQuery
 from spark_rows import FIRST_MS, STEP_MS, spark_rows, write_events
 from streams import Stream, finish
@@ -32,6 +33,23 @@ def test_a_stream_goes_on_where_it_was(stream: Stream, bootstrap: str, topic: st
     second = write_events(bootstrap, topic, range(30, 51))
     assert [progress["numInputRows"] for progress in stream.run(includeHeaders="true")] == [21]
     assert spark_rows(stream.rows()) == sorted(first + second, key=lambda row: row[:3])
+
+
+@pytest.mark.parametrize(("options", "tasks"), [({}, 1), ({"minPartitions": "3"}, 3)])
+def test_small_partitions_share_a_task(
+    stream: Stream, bootstrap: str, topic: str, options: dict[str, str], tasks: int
+) -> None:
+    written = write_events(bootstrap, topic, range(30))
+    found: list[Row] = []
+
+    def keep(frame: DataFrame, _: int) -> None:
+        found.extend(frame.withColumn("task", spark_partition_id()).collect())
+
+    writer = stream.source(**options).writeStream.foreachBatch(keep)
+    finish(writer.option("checkpointLocation", str(stream.checkpoint)).trigger(availableNow=True).start())
+    places = sorted((row.partition, row.offset, row.value) for row in found)
+    assert places == sorted((row.partition, row.offset, row.value) for row in written)
+    assert len({row.task for row in found}) == tasks
 
 
 @pytest.mark.every_spark
