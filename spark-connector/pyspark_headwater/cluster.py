@@ -13,6 +13,10 @@ from pyspark_headwater.subscription import Assigned, Pattern, Subscription, Topi
 
 __all__ = ["Cluster"]
 
+#: How long the first answer of a cluster may take where the user sets no `kafka.default.api.timeout.ms`: an address
+#: with a typing error must not cost the minute that a broker on its way back up is given later.
+FIRST_ANSWER_MS = 15_000
+
 
 class Cluster:
     """Connections to one cluster; made at first use, since what makes them is sent between processes before.
@@ -27,6 +31,8 @@ class Cluster:
         self.bootstrap = bootstrap
         self._unknown = "UNKNOWN_TOPIC_OR_PARTITION"
         self._broker_error = headwater.BrokerError
+        if "default_api_timeout_ms" not in settings:
+            _first_answer(bootstrap, admin_settings(settings))
         self._admin: Any = headwater.Admin(bootstrap, **admin_settings(settings))
         # A typing error in a topic's name must not create it.
         self._consumer: Any = headwater.Consumer(bootstrap, **{**settings, "allow_auto_create_topics": False})
@@ -108,3 +114,12 @@ class Cluster:
     def _offsets(ask: Any, partitions: Collection[TopicPartition]) -> Offsets:
         found = ask(sorted(partitions)) if partitions else {}
         return {(tp.topic, tp.partition): offset for tp, offset in found.items()}
+
+
+def _first_answer(bootstrap: str, settings: dict[str, str]) -> None:
+    limits = {"default_api_timeout_ms": FIRST_ANSWER_MS, "request_timeout_ms": FIRST_ANSWER_MS}
+    admin = wheel().Admin(bootstrap, **{**settings, **limits})
+    try:
+        admin.describe_cluster()
+    finally:
+        admin.close()

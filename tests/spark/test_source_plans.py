@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import socket
+import time
 from datetime import datetime, timedelta, timezone
 
+import headwater
 import pyarrow as pa
 import pytest
+from pyspark_headwater import cluster
 from pyspark_headwater.batches import Watch
 from pyspark_headwater.errors import DataLossError, OptionError
 from pyspark_headwater.options import ReadOptions, Use, WriteOptions
@@ -266,6 +269,14 @@ def test_json_in_messages_is_readable() -> None:
     with pytest.raises(OptionError) as error:
         ReadOptions.parse(READ | {"startingOffsets": json.dumps({"t": {"x": 1}})}, Use.BATCH)
     assert str(error.value).endswith('such as {"topic": {"0": 17}}, got "x": 1 for topic t')
+
+
+def test_an_address_where_nobody_answers_is_told_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "FIRST_ANSWER_MS", 500)
+    began = time.monotonic()
+    with pytest.raises(headwater.ConnectionFailedError, match=r"cannot reach 127\.0\.0\.1:1: "):
+        cluster.Cluster("127.0.0.1:1", {"request_timeout_ms": "40000"})
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="only Linux can be told")
