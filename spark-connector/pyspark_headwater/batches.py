@@ -41,7 +41,7 @@ def _read_topic(
     topic: str, parts: dict[int, OffsetRange], layout: Layout, read: ReadOptions
 ) -> Iterator[pa.RecordBatch]:
     # Opened here and not before: the worker was forked, and what it inherited must not be used.
-    with one_sentence(f"reading {' and '.join(map(str, parts.values()))}"):
+    with one_sentence(f"reading {_named(topic, parts)}"):
         watches = {number: Watch(part, read) for number, part in parts.items()} if read.fail_on_data_loss else {}
         try:
             for batch in _scan(topic, parts, layout, read):
@@ -54,6 +54,12 @@ def _read_topic(
         finally:
             for watch in watches.values():
                 watch.close()
+
+
+def _named(topic: str, parts: dict[int, OffsetRange]) -> str:
+    # What the core says names the partition where it matters; a list of hundreds would hide that.
+    first = " and ".join(map(str, list(parts.values())[:2]))
+    return first if len(parts) <= 2 else f"{first} and {len(parts) - 2} more partitions of {topic}"
 
 
 def _scan(topic: str, parts: dict[int, OffsetRange], layout: Layout, read: ReadOptions) -> Iterator[pa.RecordBatch]:

@@ -12,7 +12,7 @@ import headwater
 import pyarrow as pa
 import pytest
 from pyspark_headwater import cluster
-from pyspark_headwater.batches import Watch
+from pyspark_headwater.batches import Watch, _named
 from pyspark_headwater.errors import DataLossError, OptionError
 from pyspark_headwater.options import ReadOptions, Use, WriteOptions
 from pyspark_headwater.planning import SHARED_TASK_RECORDS, OffsetRange, prorate, ranges, split, tasks
@@ -180,6 +180,14 @@ def test_small_partitions_share_a_task() -> None:
         tasks(whole, count_min=None, size_max=2 * most, share=True),
     ):
         assert [task.ranges for task in told] == [(part,) for part in whole]
+
+
+def test_a_task_of_many_partitions_is_named_shortly() -> None:
+    parts = {number: OffsetRange("t", number, 0, 5) for number in range(500)}
+    one, two = "t-0 from offset 0 to 5", "t-1 from offset 0 to 5"
+    assert _named("t", {0: parts[0]}) == one
+    assert _named("t", {0: parts[0], 1: parts[1]}) == f"{one} and {two}"
+    assert _named("t", parts) == f"{one} and {two} and 498 more partitions of t"
 
 
 def test_a_limit_is_shared_out_by_what_waits() -> None:
