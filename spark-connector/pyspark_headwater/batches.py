@@ -7,7 +7,8 @@ transactions) or because retention was faster than the query; only a gap makes t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import closing
 from itertools import groupby
 from typing import Any
 
@@ -16,10 +17,11 @@ import pyarrow.compute as pc
 
 from pyspark_headwater.cluster import Cluster
 from pyspark_headwater.errors import DataLossError, one_sentence, wheel
-from pyspark_headwater.offsets import named
+from pyspark_headwater.offsets import Offsets, named
 from pyspark_headwater.options import ReadOptions
 from pyspark_headwater.planning import OffsetRange, Task
 from pyspark_headwater.schema import Layout
+from pyspark_headwater.subscription import TopicPartition
 
 __all__ = ["LOSS_HINT", "Watch", "read_task"]
 
@@ -33,27 +35,47 @@ def read_task(task: Task, layout: Layout, read: ReadOptions) -> Iterator[pa.Reco
         DataLossError: records of a range are gone, and `failOnDataLoss` is true.
         SourceError: the brokers cannot be reached, or a record cannot be read.
     """
-    for topic, parts in groupby(task.ranges, key=lambda part: part.topic):
-        yield from _read_topic(topic, {part.partition: part for part in parts}, layout, read)
+    with closing(_Brokers(read)) as brokers:
+        for topic, parts in groupby(task.ranges, key=lambda part: part.topic):
+            yield from _read_topic(topic, {part.partition: part for part in parts}, layout, read, brokers)
 
 
 def _read_topic(
-    topic: str, parts: dict[int, OffsetRange], layout: Layout, read: ReadOptions
+    topic: str, parts: dict[int, OffsetRange], layout: Layout, read: ReadOptions, brokers: _Brokers
 ) -> Iterator[pa.RecordBatch]:
     # Opened here and not before: the worker was forked, and what it inherited must not be used.
     with one_sentence(f"reading {_named(topic, parts)}"):
-        watches = {number: Watch(part, read) for number, part in parts.items()} if read.fail_on_data_loss else {}
-        try:
-            for batch in _scan(topic, parts, layout, read):
-                if watches and batch.num_rows:
-                    # A batch never mixes two partitions.
-                    watches[batch.column("partition")[0].as_py()].see(batch.column("offset"))
-                yield layout.to_spark(batch)
-            for watch in watches.values():
-                watch.end()
-        finally:
-            for watch in watches.values():
-                watch.close()
+        watches = {number: Watch(part, brokers) for number, part in parts.items()} if read.fail_on_data_loss else {}
+        for batch in _scan(topic, parts, layout, read):
+            if watches and batch.num_rows:
+                # A batch never mixes two partitions.
+                watches[batch.column("partition")[0].as_py()].see(batch.column("offset"))
+            yield layout.to_spark(batch)
+        for watch in watches.values():
+            watch.end()
+
+
+class _Brokers:
+    """Where logs begin and end, from one set of connections, made at the first question."""
+
+    def __init__(self, read: ReadOptions) -> None:
+        self._read = read
+        self._cluster: Cluster | None = None
+
+    def beginning(self, partitions: Collection[TopicPartition]) -> Offsets:
+        return self._asked().beginning(partitions)
+
+    def end(self, partitions: Collection[TopicPartition]) -> Offsets:
+        return self._asked().end(partitions)
+
+    def close(self) -> None:
+        if self._cluster is not None:
+            self._cluster.close()
+
+    def _asked(self) -> Cluster:
+        if self._cluster is None:
+            self._cluster = Cluster(self._read.bootstrap, self._read.settings, first=False)
+        return self._cluster
 
 
 def _named(topic: str, parts: dict[int, OffsetRange]) -> str:
@@ -90,12 +112,11 @@ class Watch:
     """Notices offsets that a range should have had.
 
     Args:
-        brokers: asked where the log begins and ends once there is a gap; by default those of the options.
+        brokers: asked where the log begins and ends once there is a gap.
     """
 
-    def __init__(self, part: OffsetRange, read: ReadOptions, brokers: Any = None) -> None:
+    def __init__(self, part: OffsetRange, brokers: Any) -> None:
         self.part = part
-        self.read = read
         self.expected = part.start
         self._brokers = brokers
 
@@ -122,32 +143,22 @@ class Watch:
             return
         self._check(self.expected)
         partition = (self.part.topic, self.part.partition)
-        last = self._ask().end([partition])[partition]
+        last = self._brokers.end([partition])[partition]
         if last < self.part.end:
             raise DataLossError(
                 f"{named(partition)} ends at offset {last}, but the query was planned up to {self.part.end}: the log "
                 f"was cut, or the topic made anew; {LOSS_HINT}"
             )
 
-    def close(self) -> None:
-        """Ends the connections, if there was a reason to make any."""
-        if isinstance(self._brokers, Cluster):
-            self._brokers.close()
-
     def _check(self, missing: int) -> None:
         partition = (self.part.topic, self.part.partition)
-        begins = self._ask().beginning([partition])[partition]
+        begins = self._brokers.beginning([partition])[partition]
         # A gap that was there before retention reached it looks the same: rather a false alarm than a silent loss.
         if missing < begins:
             raise DataLossError(
                 f"{named(partition)} begins at offset {begins} by now, the records from offset {missing} were deleted "
                 f"before they were read; {LOSS_HINT}"
             )
-
-    def _ask(self) -> Any:
-        if self._brokers is None:
-            self._brokers = Cluster(self.read.bootstrap, self.read.settings)
-        return self._brokers
 
 
 def _first_gap(expected: int, offsets: pa.Array) -> int:

@@ -24,14 +24,15 @@ class Cluster:
     Args:
         bootstrap: the addresses, separated by commas.
         settings: those of `consumer_settings`.
+        first: whether these brokers have not been asked before, and may be an address with a typing error.
     """
 
-    def __init__(self, bootstrap: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, bootstrap: str, settings: Mapping[str, str], *, first: bool = True) -> None:
         headwater = wheel()
         self.bootstrap = bootstrap
         self._unknown = "UNKNOWN_TOPIC_OR_PARTITION"
         self._broker_error = headwater.BrokerError
-        if "default_api_timeout_ms" not in settings:
+        if first and "default_api_timeout_ms" not in settings:
             _first_answer(bootstrap, admin_settings(settings))
         self._admin: Any = headwater.Admin(bootstrap, **admin_settings(settings))
         # A typing error in a topic's name must not create it.

@@ -53,8 +53,8 @@ without it all other columns become one JSON object for each row.
   once the log begins after it.
 - Before Spark 4.2 a run with `Trigger.AvailableNow` is one batch: all there is, or only that of a run that was killed.
 - There is no continuous processing.
-- A cluster that does not answer is given up after 15 s when a query is planned for the first time, later and in tasks
-  after a minute; `kafka.default.api.timeout.ms` sets both.
+- A cluster that does not answer is given up after 15 s when a batch or the first micro-batch is planned, later and in
+  tasks after a minute; `kafka.default.api.timeout.ms` sets both.
 
 ## What is read once, and what is written twice
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["acknowledge_at_once"]
@@ -20,19 +21,25 @@ _LOOPBACK = ("127.", "::1", "::ffff:127.")
 
 def acknowledge_at_once() -> None:
     """Sends the acknowledgements that this process's loopback connections hold back. Only Linux has a word for it."""
-    if not hasattr(socket, "TCP_QUICKACK"):
+    # With a default timeout, Python would make every socket that is looked at below non-blocking, for its owner, too.
+    if not hasattr(socket, "TCP_QUICKACK") or socket.getdefaulttimeout() is not None:
         return
-    for descriptor in Path("/proc/self/fd").iterdir():
-        try:
-            if descriptor.is_socket():
-                _acknowledge(int(descriptor.name))
-        except OSError:
-            # Gone since it was listed, or not connected.
-            continue
+    # Nothing is lost but time where it cannot be done: no /proc, a descriptor that is gone by now or not connected.
+    with suppress(OSError):
+        for descriptor in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                if descriptor.is_socket():
+                    _acknowledge(int(descriptor.name))
 
 
 def _acknowledge(descriptor: int) -> None:
-    with socket.socket(fileno=os.dup(descriptor)) as found:
+    copy = os.dup(descriptor)
+    try:
+        found = socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        raise
+    with found:
         if found.family not in (socket.AF_INET, socket.AF_INET6) or found.type != socket.SOCK_STREAM:
             return
         if str(found.getpeername()[0]).startswith(_LOOPBACK):

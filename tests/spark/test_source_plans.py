@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import time
@@ -257,7 +258,7 @@ def test_gaps_are_losses_only_before_the_beginning_of_the_log(
         def end(self, partitions: list[tuple[str, int]]) -> dict[tuple[str, int], int]:
             return dict.fromkeys(partitions, 18)
 
-    watch = Watch(OffsetRange("t", 0, 10, 18), ReadOptions.parse(READ, Use.BATCH), Brokers())
+    watch = Watch(OffsetRange("t", 0, 10, 18), Brokers())
 
     def look() -> None:
         for offsets in batches:
@@ -307,3 +308,11 @@ def test_loopback_connections_acknowledge_at_once(monkeypatch: pytest.MonkeyPatc
         for end in (near, far):
             assert (end.getpeername(), socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1) in told
             end.sendall(b"still open")
+        near.setblocking(True)
+        told.clear()
+        socket.setdefaulttimeout(5)
+        try:
+            acknowledge_at_once()
+        finally:
+            socket.setdefaulttimeout(None)
+        assert (told, near.getblocking(), os.get_blocking(near.fileno())) == ([], True, True)

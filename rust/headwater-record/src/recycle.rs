@@ -4,10 +4,13 @@
 //! one size had better go round.
 
 use bytes::Bytes;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Capacities are multiples of this, so that a buffer fits the next one's length, too.
 const GRAIN_BYTES: usize = 256 * 1024;
+/// A buffer is given to whom it has at most so many times the room that is needed, rounded up.
+const ROOM_TIMES_MAX: usize = 4;
 
 /// Where buffers go when they are done with. Clones share their buffers, which go back to the system when the last clone is
 /// dropped, or, if they are in use then, when they are done with.
@@ -19,8 +22,8 @@ pub struct Recycler {
 #[derive(Debug)]
 struct Shelf {
     bytes_max: usize,
-    // The one that came back last is on top: it is in the caches still.
-    free: Mutex<Vec<Vec<u8>>>,
+    // The one that came back last is at the back: it is in the caches still.
+    free: Mutex<VecDeque<Vec<u8>>>,
 }
 
 struct Shared {
@@ -34,14 +37,17 @@ impl Recycler {
         Recycler { shelf: Arc::new(Shelf { bytes_max, free: Mutex::default() }) }
     }
 
-    /// An empty buffer with room for `capacity` bytes at least; one used before if there is one.
+    /// An empty buffer with room for `capacity` bytes at least, and not for many times as much: who keeps it keeps all of
+    /// it. One used before if there is one.
     pub fn take(&self, capacity: usize) -> Vec<u8> {
-        let used = self.shelf.free().pop();
-        match used {
-            Some(buffer) if buffer.capacity() >= capacity => buffer,
-            // Sizes have grown: the small one goes, and those below it will.
-            _ => Vec::with_capacity(capacity.next_multiple_of(GRAIN_BYTES)),
-        }
+        let wanted = capacity.next_multiple_of(GRAIN_BYTES);
+        let fits = |buffer: &Vec<u8>| {
+            (capacity..=wanted.saturating_mul(ROOM_TIMES_MAX)).contains(&buffer.capacity())
+        };
+        let mut free = self.shelf.free();
+        let used = free.iter().rposition(fits).and_then(|place| free.remove(place));
+        drop(free);
+        used.unwrap_or_else(|| Vec::with_capacity(wanted))
     }
 
     /// The buffer's bytes, to be shared; its memory comes back when the last of their clones and slices is dropped.
@@ -51,17 +57,28 @@ impl Recycler {
 }
 
 impl Shelf {
-    fn free(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+    fn free(&self) -> MutexGuard<'_, VecDeque<Vec<u8>>> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put(&self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        let mut free = self.free();
-        let kept: usize = free.iter().map(Vec::capacity).sum();
-        if kept + buffer.capacity() <= self.bytes_max {
-            free.push(buffer);
+        if buffer.capacity() == 0 || buffer.capacity() > self.bytes_max {
+            return;
         }
+        buffer.clear();
+        let mut dropped = Vec::new();
+        let mut free = self.free();
+        free.push_back(buffer);
+        let mut kept: usize = free.iter().map(Vec::capacity).sum();
+        // Sizes that nobody asks for any more come to the front.
+        while kept > self.bytes_max
+            && let Some(oldest) = free.pop_front()
+        {
+            kept -= oldest.capacity();
+            dropped.push(oldest);
+        }
+        // The system takes its time to take them back: not under the lock.
+        drop(free);
     }
 }
 
@@ -120,14 +137,30 @@ mod tests {
     }
 
     #[test]
-    fn small_buffers_make_way_for_larger_ones() {
-        let recycler = Recycler::new(8 * GRAIN_BYTES);
+    fn sizes_that_nobody_asks_for_make_way() {
+        let recycler = Recycler::new(4 * GRAIN_BYTES);
         drop([filled(&recycler, 1), filled(&recycler, 1)]);
-        for _ in 0..4 {
-            drop(filled(&recycler, 2 * GRAIN_BYTES));
-        }
         drop([filled(&recycler, 2 * GRAIN_BYTES), filled(&recycler, 2 * GRAIN_BYTES)]);
-        assert_eq!(kept(&recycler), 4 * GRAIN_BYTES);
+        let sizes: Vec<usize> = recycler.shelf.free().iter().map(Vec::capacity).collect();
+        assert_eq!(sizes, [2 * GRAIN_BYTES; 2]);
+    }
+
+    #[test]
+    fn a_small_need_pins_no_large_buffer() {
+        let recycler = Recycler::new(64 * GRAIN_BYTES);
+        drop(filled(&recycler, 32 * GRAIN_BYTES));
+        let small = filled(&recycler, 1);
+        assert_eq!(kept(&recycler), 32 * GRAIN_BYTES);
+        drop(small);
+        assert!(filled(&recycler, 9 * GRAIN_BYTES).len() == 9 * GRAIN_BYTES);
+        assert_eq!(kept(&recycler), 33 * GRAIN_BYTES);
+    }
+
+    #[test]
+    fn empty_buffers_are_not_kept() {
+        let recycler = Recycler::new(GRAIN_BYTES);
+        drop(recycler.share(Vec::new()));
+        assert!(recycler.shelf.free().is_empty());
     }
 
     #[test]

@@ -30,6 +30,18 @@ pub(super) struct Marks {
     pub(super) log_start_offset: i64,
 }
 
+/// Who compares batches with their checksums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Checksums {
+    /// Each is verified before it is handed out.
+    Verified,
+    /// The reader of what is handed out verifies it. What is passed over here never gets there, and is verified here: a
+    /// damaged header must not hide records.
+    LeftToReader,
+    /// Nobody (`check.crcs=false`).
+    Ignored,
+}
+
 /// How much may still be handed out.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Allowance {
@@ -70,7 +82,7 @@ impl Answer {
         partition: &TopicPartition,
         offset: i64,
         allowance: Allowance,
-        check_crcs: bool,
+        checksums: Checksums,
     ) -> Result<Cut, ClientError> {
         let mut cut = Cut { fetched: None, next_offset: offset, records: 0, finished: false };
         let mut start = None;
@@ -85,12 +97,15 @@ impl Answer {
                 continue;
             }
             if self.position >= self.checked_to {
-                self.check(&view, partition, check_crcs)?;
+                check(&view, partition, checksums == Checksums::Verified)?;
                 self.checked_to = self.position + header.size();
             }
             let before = self.filter.clone();
             let hidden = self.filter.hides(&view);
             let visible = if hidden { 0 } else { count_between(&header, cut.next_offset, i64::MAX) };
+            if visible == 0 && start.is_none() && checksums == Checksums::LeftToReader {
+                check(&view, partition, true).inspect_err(|_| self.filter = before.clone())?;
+            }
             if visible > 0 && start.is_none() {
                 start = Some(self.position);
                 aborted = before.seen_from(header.base_offset);
@@ -120,7 +135,7 @@ impl Answer {
                 topic: Arc::clone(&partition.topic),
                 partition: partition.partition,
                 bytes: self.bytes.slice(start..end),
-                checksums_due: false,
+                checksums_due: checksums == Checksums::LeftToReader,
                 start_offset: offset,
                 end_offset: cut.next_offset,
                 aborted: if self.read_committed { aborted } else { Vec::new() },
@@ -132,22 +147,17 @@ impl Answer {
         }
         Ok(cut)
     }
+}
 
-    fn check(
-        &self,
-        view: &BatchView<'_>,
-        partition: &TopicPartition,
-        check_crcs: bool,
-    ) -> Result<(), ClientError> {
-        let checked = if check_crcs { view.verify_crc() } else { Ok(()) };
-        let known = checked.and_then(|()| view.header().compression());
-        known.map(drop).map_err(|error| ClientError::CorruptBatch {
-            topic: Arc::clone(&partition.topic),
-            partition: partition.partition,
-            offset: view.header().base_offset,
-            reason: error.to_string(),
-        })
-    }
+/// Whether the batch can be read, and is what was written.
+fn check(view: &BatchView<'_>, partition: &TopicPartition, verify: bool) -> Result<(), ClientError> {
+    let verified = if verify { view.verify_crc() } else { Ok(()) };
+    verified.and_then(|()| view.header().compression()).map(drop).map_err(|error| ClientError::CorruptBatch {
+        topic: Arc::clone(&partition.topic),
+        partition: partition.partition,
+        offset: view.header().base_offset,
+        reason: error.to_string(),
+    })
 }
 
 /// The outcome of one cut.

@@ -228,7 +228,7 @@ impl Fetcher {
         let shared = Arc::clone(&self.shared);
         let image = shared.client.metadata();
         let config = &shared.config;
-        let queued: usize = state.partitions.values().map(|partition| partition.queued_bytes).sum();
+        let queued = state.queued_bytes();
         let share = config.headwater_queued_bytes_max / state.partitions.len().max(1);
         let mut by_node: HashMap<i32, BTreeMap<TopicPartition, (Wanted, u64)>> = HashMap::new();
         let mut left_out: HashMap<i32, ()> = HashMap::new();

@@ -25,6 +25,7 @@ pub use fetched::{AbortedTransaction, DECOMPRESSED_BYTES_MAX, FetchedPartition, 
 pub(crate) use group::assignment_of;
 pub use polled::{PollLimits, Polled, RebalanceEvent, RebalanceKind};
 
+use self::buffer::Checksums;
 use crate::client::Client;
 use crate::config::ConsumerConfig;
 use crate::error::ClientError;
@@ -265,14 +266,19 @@ impl Consumer {
 
     fn take(&self, limits: PollLimits, only: Option<&TopicPartition>) -> Result<Option<Polled>, ClientError> {
         let shared = self.shared();
-        let due = shared.config.check_crcs && only.is_some();
-        let check_crcs = shared.config.check_crcs && !due;
-        let mut taken = shared.state().take(limits, only, check_crcs)?;
-        if let Some(polled) = taken.as_mut().filter(|polled| !polled.partitions.is_empty()) {
-            polled.partitions.iter_mut().for_each(|fetched| fetched.checksums_due = due);
+        let checksums = match (shared.config.check_crcs, only) {
+            (false, _) => Checksums::Ignored,
+            (true, None) => Checksums::Verified,
+            (true, Some(_)) => Checksums::LeftToReader,
+        };
+        let mut state = shared.state();
+        let queued = state.queued_bytes();
+        let taken = state.take(limits, only, checksums);
+        // Also what held nothing to be seen made room, aborted records for example.
+        if state.queued_bytes() < queued {
             shared.wake_fetcher.notify_one();
         }
-        Ok(taken)
+        taken
     }
 
     /// Waits at most `timeout` for records or events. Empty after the timeout.

@@ -7,7 +7,7 @@
 //!
 //! One lock, held for short sections without waiting inside.
 
-use super::buffer::{Allowance, Answer};
+use super::buffer::{Allowance, Answer, Checksums};
 use super::fetched::FetchedPartition;
 use super::{PollLimits, Polled, RebalanceEvent, RebalanceKind};
 use crate::config::AutoOffsetReset;
@@ -264,6 +264,11 @@ impl State {
         }
     }
 
+    /// Bytes that wait to be polled, of all partitions.
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.partitions.values().map(|partition| partition.queued_bytes).sum()
+    }
+
     /// When the polling thread is too late; `None` while it is inside a poll.
     pub(super) fn poll_deadline(&self, interval: std::time::Duration) -> Option<Instant> {
         if self.polling > 0 { None } else { Some(self.last_poll? + interval) }
@@ -275,7 +280,7 @@ impl State {
         &mut self,
         limits: PollLimits,
         only: Option<&TopicPartition>,
-        check_crcs: bool,
+        checksums: Checksums,
     ) -> Result<Option<Polled>, ClientError> {
         if !self.events.is_empty() {
             self.handed_out.append(&mut self.acknowledge);
@@ -286,8 +291,8 @@ impl State {
             return Err(error);
         }
         let partitions = match only {
-            Some(name) => self.take_records_of(name, limits, check_crcs)?,
-            None => self.take_records(limits, check_crcs)?,
+            Some(name) => self.take_records_of(name, limits, checksums)?,
+            None => self.take_records(limits, checksums)?,
         };
         Ok((!partitions.is_empty()).then_some(Polled { partitions, events: Vec::new() }))
     }
@@ -296,11 +301,11 @@ impl State {
         &mut self,
         name: &TopicPartition,
         limits: PollLimits,
-        check_crcs: bool,
+        checksums: Checksums,
     ) -> Result<Vec<FetchedPartition>, ClientError> {
         let mut left = Allowance::of(limits);
         match self.partitions.get_mut(name).filter(|partition| partition.is_wanted()) {
-            Some(partition) => partition.take(name, &mut left, check_crcs),
+            Some(partition) => partition.take(name, &mut left, checksums),
             None => Ok(Vec::new()),
         }
     }
@@ -308,7 +313,7 @@ impl State {
     fn take_records(
         &mut self,
         limits: PollLimits,
-        check_crcs: bool,
+        checksums: Checksums,
     ) -> Result<Vec<FetchedPartition>, ClientError> {
         let mut left = Allowance::of(limits);
         let mut taken = Vec::new();
@@ -320,7 +325,7 @@ impl State {
             if !partition.is_wanted() || partition.answers.is_empty() {
                 continue;
             }
-            match partition.take(name, &mut left, check_crcs) {
+            match partition.take(name, &mut left, checksums) {
                 Ok(fetched) => taken.extend(fetched),
                 // What was taken before is handed out first; the damaged batch is met again.
                 Err(error) if taken.is_empty() => return Err(error),
@@ -341,11 +346,11 @@ impl PartitionState {
         &mut self,
         name: &TopicPartition,
         left: &mut Allowance,
-        check_crcs: bool,
+        checksums: Checksums,
     ) -> Result<Vec<FetchedPartition>, ClientError> {
         let mut taken: Vec<FetchedPartition> = Vec::new();
         while let (Some(answer), Position::At(offset)) = (self.answers.front_mut(), self.position) {
-            let cut = match answer.cut(name, offset, *left, check_crcs) {
+            let cut = match answer.cut(name, offset, *left, checksums) {
                 Ok(cut) => cut,
                 Err(error) if taken.is_empty() => return Err(error),
                 Err(_) => break,

@@ -1,7 +1,7 @@
 //! Cutting answers, walking and handing out records, without a broker: bounds, gaps, markers, aborted transactions,
 //! damage, partitions that are about to be given up.
 
-use super::buffer::{Allowance, Answer, Marks};
+use super::buffer::{Allowance, Answer, Checksums, Marks};
 use super::fetched::{AbortedTransaction, FetchedPartition};
 use super::state::{Position, State};
 use super::{PollLimits, RebalanceKind};
@@ -56,7 +56,9 @@ fn drain(answer: &mut Answer, start: i64, records: usize) -> (Vec<i64>, i64) {
     let mut seen = Vec::new();
     let mut position = start;
     loop {
-        let cut = answer.cut(&name, position, Allowance { records, bytes: usize::MAX }, true).unwrap();
+        let cut = answer
+            .cut(&name, position, Allowance { records, bytes: usize::MAX }, Checksums::Verified)
+            .unwrap();
         assert!(cut.records <= records);
         if let Some(fetched) = &cut.fetched {
             assert_eq!((fetched.start_offset, fetched.end_offset), (position, cut.next_offset));
@@ -122,10 +124,32 @@ fn damage_is_named_and_never_handed_out() {
     let name = TopicPartition::new("t", 0);
     let mut answer = answer(bytes, None);
     let allowance = Allowance { records: 3, bytes: usize::MAX };
-    let cut = answer.cut(&name, 0, allowance, true).unwrap();
+    let cut = answer.cut(&name, 0, allowance, Checksums::Verified).unwrap();
     assert_eq!(offsets(&cut.fetched.unwrap()), [0, 1, 2]);
-    let error = answer.cut(&name, 3, allowance, true).err().unwrap();
+    let error = answer.cut(&name, 3, allowance, Checksums::Verified).err().unwrap();
     assert!(matches!(error, ClientError::CorruptBatch { offset: 3, .. }), "{error}");
+}
+
+/// Header fields are covered by the checksum as well: damaged, they hide records from whoever does not compare.
+#[test]
+fn a_batch_that_is_passed_over_is_verified_also_where_readers_verify() {
+    let name = TopicPartition::new("t", 0);
+    let allowance = Allowance { records: 100, bytes: usize::MAX };
+    let (attributes_low, count_high) = (22, 57);
+    for (place, bit) in [(attributes_low, 0x20), (count_high, 0x80)] {
+        let mut bytes = [batch(Compression::None, 0, 3, None), batch(Compression::None, 3, 3, None)].concat();
+        bytes[place] ^= bit;
+        let mut damaged = answer(bytes, None);
+        for _ in 0..2 {
+            let error = damaged.cut(&name, 0, allowance, Checksums::LeftToReader).err().unwrap();
+            assert!(matches!(error, ClientError::CorruptBatch { offset: 0, .. }), "{place}: {error}");
+        }
+        let cut = damaged.cut(&name, 0, allowance, Checksums::Ignored).unwrap();
+        assert!(!cut.fetched.unwrap().checksums_due);
+    }
+    let good = batch(Compression::None, 0, 3, None);
+    let cut = answer(good, None).cut(&name, 0, allowance, Checksums::LeftToReader).unwrap();
+    assert!(cut.fetched.unwrap().checksums_due);
 }
 
 /// The group task commits and removes a partition some time after the polling thread has heard of its revocation. What a
@@ -139,12 +163,12 @@ fn a_partition_about_to_be_given_up_hands_out_nothing_more() {
         partition.push(answer(batch(Compression::None, 0, 9, None), None), 9);
     }
     let few = PollLimits { records: 6, bytes: usize::MAX };
-    let first = state.take(few, None, true).unwrap().unwrap();
+    let first = state.take(few, None, Checksums::Verified).unwrap().unwrap();
     assert_eq!(first.partitions.iter().map(|piece| offsets(piece).len()).sum::<usize>(), 6);
 
     let moving = BTreeSet::from([names[1].clone()]);
     let mut dealt_with = state.revoke(&moving);
-    let told = state.take(few, None, true).unwrap().unwrap();
+    let told = state.take(few, None, Checksums::Verified).unwrap().unwrap();
     assert_eq!(
         (told.events[0].kind, told.events[0].partitions.as_slice()),
         (RebalanceKind::Revoked, &names[1..])
@@ -152,7 +176,7 @@ fn a_partition_about_to_be_given_up_hands_out_nothing_more() {
     state.acknowledge();
     dealt_with.try_recv().unwrap();
     let position = state.partitions[&names[1]].offset();
-    while let Some(polled) = state.take(few, None, true).unwrap() {
+    while let Some(polled) = state.take(few, None, Checksums::Verified).unwrap() {
         assert!(polled.partitions.iter().all(|piece| *piece.topic == *names[0].topic));
     }
     assert_eq!(state.partitions[&names[1]].offset(), position, "what is committed is what was handed out");
@@ -173,14 +197,29 @@ fn one_partition_is_taken_alone_and_fetched_up_to_its_end() {
         assert!(!partition.is_fetched(), "the end was passed");
     }
     let all = PollLimits { records: usize::MAX, bytes: usize::MAX };
-    let taken = state.take(all, Some(&names[0]), true).unwrap().unwrap();
+    let taken = state.take(all, Some(&names[0]), Checksums::Verified).unwrap().unwrap();
     assert_eq!(taken.partitions.iter().map(|piece| &*piece.topic).collect::<Vec<_>>(), ["read"]);
-    assert!(state.take(all, Some(&names[0]), true).unwrap().is_none());
+    assert!(state.take(all, Some(&names[0]), Checksums::Verified).unwrap().is_none());
     assert_eq!(state.partitions[&names[1]].offset(), Some(0), "what was fetched ahead waits");
-    assert_eq!(offsets(&state.take(all, None, true).unwrap().unwrap().partitions[0]).len(), 9);
+    assert_eq!(offsets(&state.take(all, None, Checksums::Verified).unwrap().unwrap().partitions[0]).len(), 9);
     let ahead = state.partitions.get_mut(&names[1]).unwrap();
     ahead.go_to(Position::At(7));
     assert!(ahead.is_fetched(), "a seek forgets the end");
+}
+
+/// The fetcher waits while its share of the queue is full; whoever polls sees by this that there is room again.
+#[test]
+fn what_holds_nothing_to_be_seen_makes_room_as_well() {
+    let name = TopicPartition::new("t", 0);
+    let mut state = State::default();
+    state.assign(&BTreeSet::from([name.clone()]), Position::At(0));
+    let partition = state.partitions.get_mut(&name).unwrap();
+    partition.push(answer(marker(ControlType::Abort, 0, 1), None), 1);
+    partition.push(answer(marker(ControlType::Abort, 1, 2), None), 2);
+    assert!(state.queued_bytes() > 0);
+    let all = PollLimits { records: usize::MAX, bytes: usize::MAX };
+    assert!(state.take(all, Some(&name), Checksums::LeftToReader).unwrap().is_none());
+    assert_eq!((state.queued_bytes(), state.partitions[&name].offset()), (0, Some(2)));
 }
 
 #[test]

@@ -11,7 +11,7 @@ const READ_BYTES: usize = 16 * 1024;
 /// A frame of this length gets a buffer of its own, which is used again when the frame is done with.
 const LARGE_BYTES: usize = 64 * 1024;
 /// Room made at once for a frame whose length is known; beyond it, the buffer grows as bytes arrive.
-const RESERVE_BYTES_MAX: usize = 4 * 1024 * 1024;
+const RESERVE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Slices handed to one vectored write.
 const SLICES_MAX: usize = 64;
 
@@ -162,7 +162,7 @@ impl TcpReader {
         while frame.len() < length {
             let missing = length - frame.len();
             if frame.len() == frame.capacity() {
-                frame.reserve(missing.min(frame.len()));
+                frame.reserve_exact(missing.min(frame.len()));
             }
             if read_some(&self.stream, &mut frame, missing).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
