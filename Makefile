@@ -30,6 +30,7 @@ test: .venv/dev.stamp .venv/spark.stamp jars sparks kcat ## run every test: Rust
 	@$(STEP) "spark tests" $(PY) -m pytest tests/spark --timeout 300
 	@$(STEP) "spark tests, oldest Spark" tests/spark/spark.sh pytest 4.0.5 tests/spark -m every_spark --timeout 300
 	@$(STEP) "spark tests, newest Spark" tests/spark/spark.sh pytest 4.3.0 tests/spark -m every_spark --timeout 300
+	@$(STEP) "notebooks' checker" $(PY) -m pytest tests/notebooks
 	@$(STEP) "notebooks" $(PY) notebooks/check.py
 
 .PHONY: notebooks
