@@ -212,12 +212,43 @@ def test_a_fault_is_named_and_nothing_else(
     assert list(check.faults(write(course, notebook))) == said
 
 
-@pytest.mark.parametrize("content", ["", "{", "{}", '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}'])
-def test_what_is_no_notebook(course: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is no notebook: Expecting value"),
+        (b"{", "is no notebook: Expecting property name"),
+        (b"\xff", "is no notebook: 'utf-8' codec can't decode byte 0xff"),
+        (b"[]", "is no notebook of format 4.5"),
+        (b"{}", "is no notebook of format 4.5"),
+        (b'{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": []}', "is no notebook of format 4.5"),
+        (b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}', "is no notebook: 'cells' is a required property"),
+    ],
+)
+def test_what_is_no_notebook(course: Path, content: bytes, said: str) -> None:
     path = course / "01-numbers.ipynb"
-    path.write_text(content)
-    (said,) = check.faults(path)
-    assert said.startswith("is no notebook: ")
+    path.write_bytes(content)
+    (fault,) = check.faults(path)
+    assert fault.startswith(said)
+    assert len(fault.splitlines()) == 1
+
+
+def test_cells_without_a_name_of_their_own(course: Path) -> None:
+    """nbformat gives such cells a name made of chance, which then would be committed."""
+    path = write(course, lesson())
+    path.write_text(path.read_text("utf-8").replace('"id": "start"', '"id": "sum"'), "utf-8")
+    assert list(check.faults(path)) == ["2 cells have the id `sum`"]
+    path.write_text(path.read_text("utf-8").replace('"id": "sum",', ""), "utf-8")
+    assert list(check.faults(path)) == ["is no notebook: 'id' is a required property"]
+    committed = path.read_bytes()
+    stripped = checker(course, "--strip")
+    assert (stripped.returncode, stripped.stdout) == (1, "")
+    assert stripped.stderr == "error: 01-numbers.ipynb: is no notebook: 'id' is a required property\n"
+    assert path.read_bytes() == committed
+
+
+def test_a_file_without_a_number(course: Path) -> None:
+    said = ["must be called by its number and title, such as 03-consumer-groups.ipynb"]
+    assert list(check.faults(write(course, lesson(), "Untitled.ipynb"))) == said
 
 
 LAYOUT = "has outputs, needless metadata or another layout; run `python notebooks/check.py --strip`"
