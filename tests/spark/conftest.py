@@ -29,7 +29,7 @@ _run_id = secrets.token_hex(3)
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    session = local_session(tmp_path_factory.mktemp("spark"))
+    session = local_session(tmp_path_factory.mktemp("spark"), quick=True)
     yield session
     session.stop()
 

@@ -71,7 +71,7 @@ BATCH = [
     Case("endingOffsets", {"endingOffsets": places(5, LATEST, 20)}),
     Case("endingOffsets", {"endingOffsets": places(EARLIEST, LATEST, LATEST)}),
     # spark-sql-kafka waits for the records to come until this time-out.
-    Case("endingOffsets", {"endingOffsets": places(1000, LATEST, LATEST), "kafkaConsumer.pollTimeoutMs": 2000}),
+    Case("endingOffsets", {"endingOffsets": places(1000, LATEST, LATEST), "kafkaConsumer.pollTimeoutMs": 200}),
     Case("endingOffsets", {"endingOffsets": places(5, 5)}),
     Case("endingOffsets", {"startingOffsets": places(5, 6, 7), "endingOffsets": places(8, 6, LATEST)}),
     Case("endingOffsets", {"startingOffsets": places(30, 6, 7), "endingOffsets": places(10, 6, LATEST)}),
@@ -173,8 +173,9 @@ STREAM = [
     ),
     Case("minPartitions", {**_FROM_EARLIEST, "minPartitions": 8}),
     Case("maxRecordsPerPartition", {**_FROM_EARLIEST, "maxRecordsPerPartition": 7}),
-    Case("maxOffsetsPerTrigger", {**_FROM_EARLIEST, "maxOffsetsPerTrigger": 10}),
-    Case("maxOffsetsPerTrigger", {**_FROM_EARLIEST, "maxOffsetsPerTrigger": 1}),
+    # Begun where a few batches are enough.
+    Case("maxOffsetsPerTrigger", {"startingOffsets": places(20, 24, 28), "maxOffsetsPerTrigger": 10}),
+    Case("maxOffsetsPerTrigger", {"startingOffsets": places(30, 31, 32), "maxOffsetsPerTrigger": 1}),
     Case("maxOffsetsPerTrigger", {**_FROM_EARLIEST, "maxOffsetsPerTrigger": "many"}),
     Case("minOffsetsPerTrigger", {**_FROM_EARLIEST, "minOffsetsPerTrigger": 1000}),
     Case("minOffsetsPerTrigger", {**_FROM_EARLIEST, "minOffsetsPerTrigger": 20, "maxOffsetsPerTrigger": 10}),

@@ -19,6 +19,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 from pyspark_headwater.options import OPTIONS, Option, Relation, Use
 from spark_rows import PARTITIONS, TopicRow, place, scan_rows, spark_rows, write_events
+from spark_session import PROMPT
 
 SOURCES = ("kafka", "headwater")
 _ROWS = {name: option for option in OPTIONS for name in re.split(r",\s*", option.name)}
@@ -82,7 +83,7 @@ def subscribed(options: dict[str, str], names: Names, bootstrap: str) -> dict[st
     given = {name.lower() for name in options}
     if not given & {"subscribe", "subscribepattern", "assign"}:
         options = {"subscribe": names.topic, **options}
-    return {"kafka.bootstrap.servers": bootstrap, **options}
+    return {"kafka.bootstrap.servers": bootstrap, **PROMPT, **options}
 
 
 def asked(run: Callable[[], Read]) -> Read | Refused:

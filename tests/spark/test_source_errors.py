@@ -175,7 +175,7 @@ def test_an_executor_without_the_wheel_says_so(bootstrap: str, topic: str, tmp_p
             from pathlib import Path
             from spark_session import local_session
             os.environ["PYSPARK_PYTHON"] = {str(python)!r}
-            spark = local_session(Path({str(tmp_path)!r}))
+            spark = local_session(Path({str(tmp_path)!r}), quick=True)
             source = spark.read.format("headwater").option("kafka.bootstrap.servers", {bootstrap!r})
             frame = source.option("subscribe", {topic!r}).load()
             try:

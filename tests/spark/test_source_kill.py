@@ -26,7 +26,7 @@ QUERY = """\
     from spark_session import local_session
 
     work, bootstrap, topic = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-    spark = local_session(work / "spark")
+    spark = local_session(work / "spark", quick=True)
     # Small batches, so that there is much to be killed in.
     options = {"startingOffsets": "earliest", "includeHeaders": "true", "maxOffsetsPerTrigger": "12"}
     source = spark.readStream.format("headwater").option("kafka.bootstrap.servers", bootstrap)

@@ -14,6 +14,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 from spark_rows import FIRST_MS, STEP_MS, TopicRow, event, place, scan_rows, spark_rows, write_events
+from spark_session import PROMPT
 
 COUNT = 100
 # What the JVM throws under a name that pyspark does not know stays Py4J's.
@@ -26,16 +27,21 @@ def written(bootstrap: str, topic: str) -> list[TopicRow]:
 
 
 @pytest.fixture
-def reader(spark: SparkSession, bootstrap: str) -> DataFrameReader:
+def default_reader(spark: SparkSession, bootstrap: str) -> DataFrameReader:
     return spark.read.format("kafka").option("kafka.bootstrap.servers", bootstrap).option("includeHeaders", "true")
+
+
+@pytest.fixture
+def reader(default_reader: DataFrameReader) -> DataFrameReader:
+    return default_reader.options(**PROMPT)
 
 
 def offsets(topic: str, by_partition: dict[int, int]) -> str:
     return json.dumps({topic: {str(partition): offset for partition, offset in by_partition.items()}})
 
 
-def test_every_column_of_every_record(reader: DataFrameReader, topic: str, written: list[TopicRow]) -> None:
-    frame = reader.option("subscribe", topic).load()
+def test_every_column_of_every_record(default_reader: DataFrameReader, topic: str, written: list[TopicRow]) -> None:
+    frame = default_reader.option("subscribe", topic).load()
     assert frame.schema.simpleString() == (
         "struct<key:binary,value:binary,topic:string,partition:int,offset:bigint,timestamp:timestamp,"
         "timestampType:int,headers:array<struct<key:string,value:binary>>>"

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 from server import Server
 from spark_rows import PARTITIONS, TopicRow, place, scan_rows, spark_rows, write_events
+from spark_session import PROMPT
 
 Batches = list[list[TopicRow]]
 
@@ -25,11 +26,12 @@ class Streams(NamedTuple):
 
     spark: SparkSession
     bootstrap: str
+    common: Mapping[str, str] = PROMPT
 
     def frame(self, topic: str, **options: object) -> DataFrame:
         reader = self.spark.readStream.format("kafka").option("kafka.bootstrap.servers", self.bootstrap)
         reader = reader.option("subscribe", topic).option("startingOffsets", "earliest")
-        for name, value in {"includeHeaders": "true", **options}.items():
+        for name, value in {"includeHeaders": "true", **self.common, **options}.items():
             reader = reader.option(name, str(value))
         return reader.load()
 
@@ -60,7 +62,7 @@ def rows(batches: Batches) -> list[TopicRow]:
 
 def test_available_now_and_a_restart(streams: Streams, topic: str, tmp_path: Path) -> None:
     first = write_events(streams.bootstrap, topic, range(100))
-    frame = streams.frame(topic)
+    frame = streams._replace(common={}).frame(topic)
     assert rows(available_now(frame, tmp_path)) == first
     second = write_events(streams.bootstrap, topic, range(100, 150))
     assert rows(available_now(frame, tmp_path)) == second
