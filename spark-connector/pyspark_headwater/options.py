@@ -60,6 +60,11 @@ class Option:
     note: str = ""
 
 
+_NEGATIVE_TIME = (
+    "A negative time is refused; there it is passed on to the brokers, for which -1 is the end of a partition and -2 "
+    "its beginning."
+)
+
 OPTIONS = (
     Option(
         "kafka.bootstrap.servers",
@@ -98,6 +103,8 @@ OPTIONS = (
         "none",
         "Begin each partition at its first record that is not older than this time, in milliseconds since 1970. Goes "
         "before `startingOffsetsByTimestamp` and `startingOffsets`.",
+        Relation.DIFFERENT,
+        _NEGATIVE_TIME,
     ),
     Option(
         "endingTimestamp",
@@ -105,6 +112,8 @@ OPTIONS = (
         "none",
         "End each partition before its first record that is not older than this time, at its end if there is none. "
         "Goes before `endingOffsetsByTimestamp` and `endingOffsets`.",
+        Relation.DIFFERENT,
+        _NEGATIVE_TIME,
     ),
     Option(
         "startingOffsetsByTimestamp",
@@ -112,12 +121,16 @@ OPTIONS = (
         "none",
         'As `startingTimestamp`, with a time for every partition: `{"topic": {"0": 1700000000000}}`. Goes before '
         "`startingOffsets`.",
+        Relation.DIFFERENT,
+        _NEGATIVE_TIME,
     ),
     Option(
         "endingOffsetsByTimestamp",
         Use.BATCH,
         "none",
         "As `endingTimestamp`, with a time for every partition. Goes before `endingOffsets`.",
+        Relation.DIFFERENT,
+        _NEGATIVE_TIME,
     ),
     Option(
         "startingOffsetsByTimestampStrategy",
@@ -149,7 +162,8 @@ OPTIONS = (
         "none",
         "The most offsets of one batch, shared out over the partitions by what waits in them, at least one each.",
         Relation.DIFFERENT,
-        "Needs Spark 4.2, whose Python sources are the first that know where a batch begins; before, it is refused.",
+        "0 is refused; there it reads nothing. Needs Spark 4.2, whose Python sources are the first that know where a "
+        "batch begins; before, it is refused.",
     ),
     Option(
         "minOffsetsPerTrigger",
@@ -335,7 +349,8 @@ class ReadOptions:
             min_partitions=_count(options, "minPartitions"),
             max_records_per_partition=_count(options, "maxRecordsPerPartition"),
             max_offsets_per_trigger=_count(options, "maxOffsetsPerTrigger"),
-            min_offsets_per_trigger=_count(options, "minOffsetsPerTrigger"),
+            # With spark-sql-kafka 0 offsets are always there.
+            min_offsets_per_trigger=_count(options, "minOffsetsPerTrigger", least=0) or None,
             max_trigger_delay_ms=_duration_ms(options, "maxTriggerDelay", "15m"),
             value_format=_one_of(options, "valueFormat", ("json",)),
             value_schema=options.get("valueSchema"),
@@ -455,12 +470,12 @@ def _flag(options: Mapping[str, str], name: str, *, default: bool) -> bool:
     return text.strip().lower() == "true"
 
 
-def _count(options: Mapping[str, str], name: str) -> int | None:
+def _count(options: Mapping[str, str], name: str, *, least: int = 1) -> int | None:
     text = options.get(name)
     if text is None:
         return None
-    if not text.strip().isdecimal() or int(text) == 0:
-        raise OptionError(f'option {name} expects a whole number above 0, got "{text}"')
+    if not text.strip().isdecimal() or int(text) < least:
+        raise OptionError(f'option {name} expects a whole number, {least} or more, got "{text}"')
     return int(text)
 
 

@@ -81,10 +81,12 @@ BATCH = [
     Case("startingTimestamp", {"startingTimestamp": AFTER_MS}),
     Case("startingTimestamp", {"startingTimestamp": "yesterday"}),
     Case("startingTimestamp", {"startingTimestamp": -5}),
+    Case("startingTimestamp", {"startingTimestamp": -1}, ours_refuses=True),
     Case("endingTimestamp", {"endingTimestamp": MIDDLE_MS}),
     Case("endingTimestamp", {"endingTimestamp": AFTER_MS}),
     Case("endingTimestamp", {"endingTimestamp": 0}),
     Case("endingTimestamp", {"endingTimestamp": "tomorrow"}),
+    Case("endingTimestamp", {"endingTimestamp": -1}, ours_refuses=True),
     Case("endingTimestamp", {"startingTimestamp": MIDDLE_MS, "endingTimestamp": FIRST_MS}),
     Case("endingTimestamp", {"endingTimestamp": MIDDLE_MS, "endingOffsets": places(1, 1, 1)}),
     Case("startingOffsetsByTimestamp", {"startingOffsetsByTimestamp": places(FIRST_MS, MIDDLE_MS, MIDDLE_MS + 1)}),
@@ -97,6 +99,7 @@ BATCH = [
     ),
     Case("endingOffsetsByTimestamp", {"endingOffsetsByTimestamp": places(FIRST_MS, MIDDLE_MS, AFTER_MS)}),
     Case("endingOffsetsByTimestamp", {"endingOffsetsByTimestamp": places(FIRST_MS)}),
+    Case("endingOffsetsByTimestamp", {"endingOffsetsByTimestamp": places(FIRST_MS, MIDDLE_MS, -1)}, ours_refuses=True),
     Case("endingOffsetsByTimestamp", {"endingOffsetsByTimestamp": "latest"}),
     Case(
         "startingOffsetsByTimestampStrategy",
@@ -166,7 +169,12 @@ STREAM = [
     Case("endingOffsets", {**_FROM_EARLIEST, "endingOffsets": "latest"}),
     Case("startingTimestamp", {"startingTimestamp": MIDDLE_MS}),
     Case("startingTimestamp", {"startingTimestamp": AFTER_MS}),
+    Case("startingTimestamp", {"startingTimestamp": -1}, ours_refuses=True),
+    Case("startingTimestamp", {"startingTimestamp": -2}, ours_refuses=True),
     Case("startingOffsetsByTimestamp", {"startingOffsetsByTimestamp": places(FIRST_MS, MIDDLE_MS, MIDDLE_MS + 1)}),
+    Case(
+        "startingOffsetsByTimestamp", {"startingOffsetsByTimestamp": places(FIRST_MS, MIDDLE_MS, -1)}, ours_refuses=True
+    ),
     Case(
         "startingOffsetsByTimestampStrategy",
         {"startingTimestamp": AFTER_MS, "startingOffsetsByTimestampStrategy": "latest"},
@@ -176,9 +184,12 @@ STREAM = [
     # Begun where a few batches are enough.
     Case("maxOffsetsPerTrigger", {"startingOffsets": places(20, 24, 28), "maxOffsetsPerTrigger": 10}),
     Case("maxOffsetsPerTrigger", {"startingOffsets": places(30, 31, 32), "maxOffsetsPerTrigger": 1}),
+    # spark-sql-kafka reads nothing, for ever.
+    Case("maxOffsetsPerTrigger", {**_FROM_EARLIEST, "maxOffsetsPerTrigger": 0}, ours_refuses=True),
     Case("maxOffsetsPerTrigger", {**_FROM_EARLIEST, "maxOffsetsPerTrigger": "many"}),
     Case("minOffsetsPerTrigger", {**_FROM_EARLIEST, "minOffsetsPerTrigger": 1000}),
     Case("minOffsetsPerTrigger", {**_FROM_EARLIEST, "minOffsetsPerTrigger": 20, "maxOffsetsPerTrigger": 10}),
+    Case("minOffsetsPerTrigger", {**_FROM_EARLIEST, "minOffsetsPerTrigger": 0}),
     Case("minOffsetsPerTrigger", {**_FROM_EARLIEST, "minOffsetsPerTrigger": "many"}),
     Case("maxTriggerDelay", {**_FROM_EARLIEST, "minOffsetsPerTrigger": 20, "maxTriggerDelay": "1s"}),
     Case("maxTriggerDelay", {**_FROM_EARLIEST, "maxTriggerDelay": "soon"}),

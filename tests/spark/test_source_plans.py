@@ -49,7 +49,7 @@ READ = {"kafka.bootstrap.servers": "localhost:9092", "subscribe": "t"}
             r"startingTimestamp \(5\) lies after endingTimestamp \(4\)",
         ),
         ({"startingOffsetsByTimestampStrategy": "first"}, 'expects error or latest, got "first"'),
-        ({"minPartitions": "0"}, 'option minPartitions expects a whole number above 0, got "0"'),
+        ({"minPartitions": "0"}, 'option minPartitions expects a whole number, 1 or more, got "0"'),
         ({"maxRecordsPerPartition": "1.5"}, 'option maxRecordsPerPartition .* got "1.5"'),
         (
             {"minOffsetsPerTrigger": "5", "maxOffsetsPerTrigger": "4"},
