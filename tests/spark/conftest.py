@@ -17,11 +17,13 @@ from pyspark.sql import SparkSession
 from server import Elsewhere, Server, shared_server
 from spark_session import WITH_SPARK_SQL_KAFKA, local_session
 
-collect_ignore = (
-    []
-    if WITH_SPARK_SQL_KAFKA
-    else ["test_spark_sql_kafka.py", "test_spark_sql_kafka_streams.py", "test_option_table.py"]
-)
+WITH_BOTH_SOURCES = [
+    "test_option_table.py",
+    "test_source_apache_kafka.py",
+    "test_spark_sql_kafka.py",
+    "test_spark_sql_kafka_streams.py",
+]
+collect_ignore = [] if WITH_SPARK_SQL_KAFKA else WITH_BOTH_SOURCES
 
 _numbers = itertools.count()
 _run_id = secrets.token_hex(3)

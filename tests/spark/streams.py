@@ -14,14 +14,15 @@ from pyspark.sql.streaming import StreamingQuery
 class Stream:
     """One query with its checkpoint and its sink, run again and again as after restarts."""
 
-    def __init__(self, spark: SparkSession, work: Path, options: Mapping[str, str]) -> None:
+    def __init__(self, spark: SparkSession, work: Path, options: Mapping[str, str], name: str = "headwater") -> None:
         self.spark = spark
+        self.name = name
         self.checkpoint = work / "checkpoint"
         self.sink = work / "sink"
         self.options = dict(options)
 
     def source(self, **options: str) -> DataFrame:
-        return self.spark.readStream.format("headwater").options(**self.options, **options).load()
+        return self.spark.readStream.format(self.name).options(**self.options, **options).load()
 
     def run(self, **options: str) -> list[dict[str, Any]]:
         """Reads all there is into Parquet; returns the progress of the batches that had rows."""
