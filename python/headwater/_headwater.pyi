@@ -579,7 +579,7 @@ def scan(
         start, end: an offset, a datetime with a time zone, or `{partition: offset}`; `end` is exclusive.
         partitions: which partitions, in this order; default: all.
         columns: which columns, in this order; default: all.
-        batch_size: rows of a batch at the most, up to 65,536.
+        batch_size: rows of a batch at the most, up to 65,536; a batch also ends at 8 MiB of keys, values and headers.
         value_format: "json" decodes each value, which must be one JSON object, into typed columns that stand in the
             place of `value`. A field named like a record column, or `value_error`, is called `value_<name>`. With
             `columns`, only what is asked for is decoded; `value` among them stands for all fields.

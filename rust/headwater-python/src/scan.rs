@@ -21,6 +21,9 @@ use std::sync::{Arc, OnceLock};
 
 /// Rows of an Arrow batch where the caller does not say.
 const ROWS: usize = 65_536;
+/// Bytes of an Arrow batch of a scan at the most, unless one record alone is larger: such a batch is still in the caches
+/// when whoever reads it gets it. With 64 MiB, records of 1 KB took a third more CPU on their way into Spark.
+const BATCH_BYTES: usize = 8 << 20;
 /// Bytes of batches that one `poll_arrow` takes from the fetch buffers at the most.
 const POLL_BYTES: usize = 32 << 20;
 
@@ -133,7 +136,7 @@ impl Scan {
             start: self.start.clone(),
             end: self.end.clone(),
             partitions: self.partitions.clone(),
-            limits: BatchLimits { rows: self.batch_size, ..BatchLimits::default() },
+            limits: BatchLimits { rows: self.batch_size, bytes: BATCH_BYTES, ..BatchLimits::default() },
             interrupt,
             ..ScanPlan::default()
         }
