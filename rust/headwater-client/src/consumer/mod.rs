@@ -367,12 +367,7 @@ impl Consumer {
     ) -> Result<T, ClientError> {
         self.open()?;
         let mut state = self.shared().state();
-        let unknown = || {
-            ClientError::Misuse(format!(
-                "{partition} is not assigned to this consumer: assign it, or poll until the group does"
-            ))
-        };
-        state.partitions.get_mut(partition).map(act).ok_or_else(unknown)
+        state.partitions.get_mut(partition).map(act).ok_or_else(|| not_assigned(partition))
     }
 
     /// Goes on from `offset`.
@@ -387,12 +382,10 @@ impl Consumer {
         if offset < 0 {
             return Err(ClientError::Misuse(format!("cannot seek to the negative offset {offset}")));
         }
-        self.on(partition, |state| {
-            state.go_to(Position::At(offset));
-            state.fetch_end = Some(range.end);
-            state.committable = Some(offset);
-        })?;
-        self.shared().state().forget_lost_position(partition);
+        self.open()?;
+        if !self.shared().state().seek(partition, Position::At(offset), Some(range.end)) {
+            return Err(not_assigned(partition));
+        }
         self.shared().wake_fetcher.notify_one();
         self.shared().changed.notify_waiters();
         Ok(())
@@ -409,10 +402,12 @@ impl Consumer {
     }
 
     fn seek_to(&self, partitions: &[TopicPartition], spec: i64) -> Result<(), ClientError> {
+        self.open()?;
         let all = self.assignment();
         for partition in if partitions.is_empty() { &all } else { partitions } {
-            self.on(partition, |state| state.go_to(Position::Reset(spec)))?;
-            self.shared().state().forget_lost_position(partition);
+            if !self.shared().state().seek(partition, Position::Reset(spec), None) {
+                return Err(not_assigned(partition));
+            }
         }
         self.shared().wake_fetcher.notify_one();
         Ok(())
@@ -516,6 +511,12 @@ impl Consumer {
         shared.state().assign(&BTreeSet::new(), Position::Unknown);
         left.map_err(|_| ClientError::TimedOut { doing: "closing the consumer".into(), after: timeout })
     }
+}
+
+fn not_assigned(partition: &TopicPartition) -> ClientError {
+    ClientError::Misuse(format!(
+        "{partition} is not assigned to this consumer: assign it, or poll until the group does"
+    ))
 }
 
 impl std::fmt::Debug for Consumer {

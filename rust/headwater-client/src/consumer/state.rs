@@ -236,8 +236,17 @@ impl State {
         }
     }
 
-    /// The position of a partition was set by hand: that it had none is no error any more.
-    pub(super) fn forget_lost_position(&mut self, name: &TopicPartition) {
+    /// Sets the position of a partition by hand, from which on that it had none is no error any more. False if it is not
+    /// assigned.
+    ///
+    /// Both in one step: between them the fetch task could find the new position lost, which must be said.
+    pub(super) fn seek(&mut self, name: &TopicPartition, position: Position, fetch_end: Option<i64>) -> bool {
+        let Some(partition) = self.partitions.get_mut(name) else { return false };
+        partition.go_to(position);
+        partition.fetch_end = fetch_end;
+        if let Position::At(offset) = position {
+            partition.committable = Some(offset);
+        }
         self.errors.retain(|error| match error {
             ClientError::NoOffset { topic, partition }
             | ClientError::OffsetOutOfRange { topic, partition, .. } => {
@@ -245,6 +254,7 @@ impl State {
             }
             _ => true,
         });
+        true
     }
 
     /// The events handed out earlier have been dealt with.

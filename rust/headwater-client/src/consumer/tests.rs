@@ -184,6 +184,26 @@ fn a_partition_about_to_be_given_up_hands_out_nothing_more() {
 }
 
 #[test]
+fn a_seek_ends_the_error_that_the_old_position_was_lost_and_no_other() {
+    let names = ["sought", "lost"].map(|topic| TopicPartition::new(topic, 0));
+    let mut state = State::default();
+    state.assign(&names.iter().cloned().collect(), Position::Unknown);
+    for name in &names {
+        state.fail(ClientError::NoOffset { topic: name.topic.clone(), partition: 0 });
+    }
+    let gone = ClientError::OffsetOutOfRange { topic: names[0].topic.clone(), partition: 0, offset: 9 };
+    state.fail(gone);
+    assert!(!state.seek(&TopicPartition::new("sought", 1), Position::At(4), None), "not assigned");
+    assert!(state.seek(&names[0], Position::At(4), Some(7)));
+    let sought = &state.partitions[&names[0]];
+    assert_eq!((sought.offset(), sought.committable, sought.fetch_end), (Some(4), Some(4), Some(7)));
+    let all = PollLimits { records: usize::MAX, bytes: usize::MAX };
+    let error = state.take(all, None, true).err().unwrap();
+    assert!(matches!(&error, ClientError::NoOffset { topic, .. } if **topic == *"lost"), "{error}");
+    assert!(state.take(all, None, true).unwrap().is_none());
+}
+
+#[test]
 fn one_partition_is_taken_alone_and_fetched_up_to_its_end() {
     let names = ["read", "ahead"].map(|topic| TopicPartition::new(topic, 0));
     let mut state = State::default();
