@@ -72,6 +72,43 @@ def test_commits_carry_metadata(target: Target, topic: str) -> None:
     assert offsets[partition].offset == 17
 
 
+def test_unsubscribing_does_not_wait_for_a_poll_that_gives_partitions_up(target: Target, topic: str) -> None:
+    settings = {"group": f"leaves-{topic}", "heartbeat_interval_ms": 100}
+    deadline = time.monotonic() + 60
+    with headwater.Consumer(target, topic, **settings) as first:
+        with headwater.Consumer(target, topic, **settings) as second:
+            while not (first.assignment() and second.assignment()):
+                assert time.monotonic() < deadline, "the members never shared"
+                drain(first)
+                drain(second)
+        # Time enough to hear that the other has left, and that all must be given up for a new share.
+        time.sleep(1)
+        began = time.monotonic()
+        first.unsubscribe()
+        assert time.monotonic() - began < 10
+        assert first.member_id is None
+        assert first.assignment() == []
+
+
+def test_a_subscription_that_changes_during_a_rebalance_is_noticed(target: Target, topic: str) -> None:
+    other = f"{topic}-other"
+    headwater.Admin(target).create_topic(other, partitions=2)
+    settings = {"group": f"changes-{topic}", "heartbeat_interval_ms": 100}
+    deadline = time.monotonic() + 60
+    with headwater.Consumer(target, topic, **settings) as first:
+        with headwater.Consumer(target, topic, **settings) as second:
+            while not (first.assignment() and second.assignment()):
+                assert time.monotonic() < deadline, "the members never shared"
+                drain(first)
+                drain(second)
+        time.sleep(1)
+        first.subscribe(other)
+        while {partition.topic for partition in first.assignment()} != {other}:
+            assert time.monotonic() < deadline, "the new subscription went unnoticed"
+            drain(first)
+        assert len(first.assignment()) == 2
+
+
 def test_listeners_are_called_in_poll(target: Target, topic: str) -> None:
     events: list[tuple[str, int]] = []
     consumer = headwater.Consumer(target, group=f"listen-{topic}")

@@ -156,11 +156,8 @@ impl Member {
     /// Waits for `doing` unless membership is not wanted any more.
     async fn interruptible<T>(&self, doing: impl Future<Output = T>) -> Option<T> {
         let unwanted = async {
-            loop {
+            while self.wants_membership() {
                 self.shared.wake_member.notified().await;
-                if !self.wants_membership() {
-                    return;
-                }
             }
         };
         tokio::select! {

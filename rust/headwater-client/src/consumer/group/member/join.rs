@@ -85,7 +85,8 @@ impl Member {
         self.shared.state().remove(partitions);
     }
 
-    /// The session must outlive whatever the polling thread does.
+    /// The session must outlive whatever the polling thread does. A thread that unsubscribes does not poll for what it gave
+    /// up any more, and is not waited for.
     pub(super) async fn wait_with_heartbeats(&mut self, dealt_with: tokio::sync::oneshot::Receiver<()>) {
         tokio::pin!(dealt_with);
         let interval = self.heartbeat_interval();
@@ -96,6 +97,10 @@ impl Member {
                 biased;
                 () = self.shared.leaving.cancelled() => return,
                 _ = &mut dealt_with => return,
+                () = self.shared.wake_member.notified() => match self.wants_membership() {
+                    true => continue,
+                    false => return,
+                },
                 () = tokio::time::sleep_until(late.unwrap_or(next)) => {}
             }
             if late.is_some() && self.poll_deadline().is_some_and(|late| late <= self.now()) {

@@ -13,6 +13,10 @@ impl Member {
     /// Heartbeats until something changes.
     pub(super) async fn steady(&mut self) -> Change {
         let shared = Arc::clone(&self.shared);
+        // What was said while the group was rebalancing has woken nobody here.
+        if shared.state().subscription_version != self.subscription_version {
+            return Change::Rejoin;
+        }
         let mut metadata = shared.client.metadata_changes();
         // A change may have come while the group was rebalancing.
         metadata.mark_changed();
