@@ -29,6 +29,7 @@ from headwater._headwater import (
 from headwater._topic import Topic, Topics
 from headwater._types import (
     ClusterDescription,
+    ConfigSynonym,
     ConfigValue,
     ExportReport,
     GroupDescription,
@@ -69,6 +70,7 @@ __all__ = [
     "ClosedError",
     "ClusterDescription",
     "ConfigError",
+    "ConfigSynonym",
     "ConfigValue",
     "ConnectionFailedError",
     "Consumer",

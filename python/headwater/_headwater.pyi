@@ -48,6 +48,7 @@ _BytesLike = bytes | bytearray | memoryview | str
 _Headers = Sequence[tuple[str, _BytesLike | None]] | Mapping[str, _BytesLike | None]
 _Partition = TopicPartition | tuple[str, int]
 _Listener = Callable[[list[TopicPartition]], object]
+_Place: TypeAlias = Literal["earliest", "latest", "max_timestamp", "earliest_local", "latest_tiered"] | datetime | int
 _Bound = int | datetime | Mapping[int, int]
 _Target: TypeAlias = "Broker | str | Sequence[str]"
 
@@ -426,26 +427,81 @@ class Admin:
         *,
         partitions: int | None = None,
         replication_factor: int | None = None,
+        assignment: Mapping[int, Sequence[int]] | None = None,
         config: Mapping[str, Any] | None = None,
         validate_only: bool = False,
     ) -> None:
-        """Creates a topic; returns when its partitions are served. Numbers default to the broker's settings."""
+        """Creates a topic; returns when its partitions are served. Numbers default to the broker's settings.
+
+        Args:
+            assignment: node ids of the replicas by partition, the first to be preferred as the leader; in place of
+                both numbers.
+            validate_only: only checks.
+        """
     def delete_topics(self, names: str | Sequence[str]) -> None:
         """Deletes topics and their records."""
     def list_topics(self, *, internal: bool = False) -> list[str]:
         """Names of all topics, sorted."""
     def describe_topic(self, name: str) -> TopicDescription:
         """Partitions, leaders and replicas of a topic."""
-    def create_partitions(self, topic: str, count: int) -> None:
-        """Grows a topic to `count` partitions."""
+    def create_partitions(
+        self,
+        topic: str,
+        count: int,
+        *,
+        assignment: Sequence[Sequence[int]] | None = None,
+        validate_only: bool = False,
+    ) -> None:
+        """Grows a topic to `count` partitions, or only checks whether it could.
+
+        Args:
+            assignment: node ids of the replicas of each partition that is added.
+        """
     def delete_records(self, before: Mapping[_Partition, int]) -> dict[TopicPartition, int]:
         """Deletes what lies before these offsets (-1: everything visible); returns the new first offsets."""
     def describe_config(self, topic: str) -> dict[str, ConfigValue]:
         """All settings of a topic."""
     def describe_broker_config(self, node: int | None = None) -> dict[str, ConfigValue]:
         """All settings of a broker, by default of the controller."""
-    def alter_config(self, topic: str, changes: Mapping[str, Any], *, validate_only: bool = False) -> None:
-        """Changes single settings of a topic; None goes back to the default."""
+    def describe_group_config(self, group: str) -> dict[str, ConfigValue]:
+        """All settings of a group, from brokers that have such."""
+    def alter_config(
+        self,
+        topic: str,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        append: Mapping[str, Any] | None = None,
+        subtract: Mapping[str, Any] | None = None,
+        validate_only: bool = False,
+    ) -> None:
+        """Changes single settings of a topic.
+
+        Args:
+            changes: new values; None goes back to the default.
+            append: what is added to settings that are lists.
+            subtract: what is taken from settings that are lists.
+            validate_only: only checks.
+        """
+    def alter_broker_config(
+        self,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        node: int | None = None,
+        append: Mapping[str, Any] | None = None,
+        subtract: Mapping[str, Any] | None = None,
+        validate_only: bool = False,
+    ) -> None:
+        """Changes single settings of a broker, or without `node` of all of them, as `alter_config` does."""
+    def alter_group_config(
+        self,
+        group: str,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        append: Mapping[str, Any] | None = None,
+        subtract: Mapping[str, Any] | None = None,
+        validate_only: bool = False,
+    ) -> None:
+        """Changes single settings of a group, as `alter_config` does, at brokers that have such."""
     def describe_cluster(self) -> ClusterDescription:
         """The brokers."""
     def list_groups(self) -> Groups:
@@ -462,13 +518,25 @@ class Admin:
         """What a group has committed, for all partitions or for these."""
     def alter_group_offsets(self, group: str, offsets: Mapping[_Partition, int | OffsetAndMetadata]) -> None:
         """Sets committed offsets of a group without members."""
+    def delete_group_offsets(self, group: str, partitions: Iterable[_Partition]) -> None:
+        """Forgets committed offsets of a group, of topics that none of its members reads."""
     def list_offsets(
-        self,
-        partitions: Iterable[_Partition],
-        *,
-        at: Literal["earliest", "latest", "max_timestamp"] = "latest",
+        self, partitions: Iterable[_Partition], *, at: _Place = "latest"
     ) -> dict[TopicPartition, int | None]:
-        """Offsets of partitions; None if there is no such record."""
+        """Offsets of partitions; None if there is no such record.
+
+        Args:
+            at: an end; the record with the largest timestamp; or a datetime with a time zone, or milliseconds, for the
+                first record that is not older.
+        """
+    def find_offsets(
+        self,
+        places: Mapping[_Partition, _Place],
+        *,
+        isolation_level: Literal["read_uncommitted", "read_committed"] = "read_uncommitted",
+        timeout: float | None = None,
+    ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
+        """As `list_offsets`, each partition at a place of its own, with timestamps and leader epochs."""
     def export(
         self,
         topic: str,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ClusterDescription",
+    "ConfigSynonym",
     "ConfigValue",
     "ExportReport",
     "GroupDescription",
@@ -38,7 +39,10 @@ class TopicPartition(NamedTuple):
 
 
 class OffsetAndMetadata(NamedTuple):
-    """A committed position: the offset of the next record to read, and any text."""
+    """A committed position: the offset of the next record to read, and any text.
+
+    `leader_epoch` is that of the last record before it, None where it is unknown.
+    """
 
     offset: int
     metadata: str = ""
@@ -46,10 +50,14 @@ class OffsetAndMetadata(NamedTuple):
 
 
 class OffsetAndTimestamp(NamedTuple):
-    """A record by its offset, with its timestamp in milliseconds."""
+    """A record by its offset, with its timestamp in milliseconds (-1 where an end was asked for and not a record).
+
+    `leader_epoch` is that of the leader which wrote it, None where it is unknown.
+    """
 
     offset: int
     timestamp: int
+    leader_epoch: int | None = None
 
 
 class Node(NamedTuple):
@@ -98,14 +106,28 @@ class PartitionOffsets(NamedTuple):
         return self.end - self.start
 
 
+class ConfigSynonym(NamedTuple):
+    """A value that a setting takes, or would take if those before it were not set, and where it is set."""
+
+    name: str
+    value: str | None
+    source: str
+
+
 class ConfigValue(NamedTuple):
-    """One setting. `source` is Kafka's name of where the value comes from, such as `DEFAULT_CONFIG`."""
+    """One setting. `source` is Kafka's name of where the value comes from, such as `DEFAULT_CONFIG`.
+
+    `type` is Kafka's name of its type, such as `LONG`; `synonyms` are all values that there are for it, the one that
+    counts first.
+    """
 
     value: str | None
     source: str
     read_only: bool
     sensitive: bool
     documentation: str | None
+    type: str
+    synonyms: list[ConfigSynonym]
 
 
 class Settings(dict[str, ConfigValue]):

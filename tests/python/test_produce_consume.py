@@ -158,7 +158,7 @@ def test_seek_position_and_offsets_by_time(target: Target, topic: str) -> None:
         assert consumer.poll(timeout=0.2) == []
         consumer.seek_to_beginning()
         assert consumer.poll(max_records=1, timeout=10)[0].offset == 0
-        assert consumer.offsets_for_times({partition: 1_050})[partition] == (50, 1_050)
+        assert consumer.offsets_for_times({partition: 1_050})[partition] == (50, 1_050, 0)
         assert consumer.offsets_for_times({partition: 9_999})[partition] is None
         assert consumer.beginning_offsets([partition]) == {partition: 0}
         assert consumer.end_offsets([partition]) == {partition: 100}

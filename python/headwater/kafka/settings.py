@@ -10,7 +10,7 @@ from typing import Any
 
 from headwater.kafka.errors import KafkaConfigurationError
 
-__all__ = ["COMMON", "in_force", "passed_on", "refuse_promises"]
+__all__ = ["COMMON", "in_force", "passed_on", "refuse_promises", "seconds"]
 
 COMMON: dict[str, Any] = {
     "bootstrap_servers": "localhost",
@@ -104,6 +104,11 @@ def passed_on(config: Mapping[str, Any], names: Iterable[str] = ()) -> dict[str,
     """The settings among these that Headwater's own classes understand under the same name; None leaves a default."""
     chosen = {name: config[name] for name in (*_COMMON_PASSED, *names)}
     return {name: _whole(value) for name, value in chosen.items() if value is not None}
+
+
+def seconds(timeout_ms: float | None) -> float | None:
+    """A limit as Headwater's own calls take it; None leaves theirs."""
+    return None if timeout_ms is None else max(0.0, min(timeout_ms, _LARGEST)) / 1000
 
 
 def _whole(value: Any) -> Any:

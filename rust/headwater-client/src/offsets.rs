@@ -30,6 +30,10 @@ pub(crate) const LATEST: i64 = -1;
 pub(crate) const EARLIEST: i64 = -2;
 /// Asks for the record with the largest time stamp.
 pub(crate) const MAX_TIMESTAMP: i64 = -3;
+/// Asks for the first offset on the leader's own disks.
+pub(crate) const EARLIEST_LOCAL: i64 = -4;
+/// Asks for the last offset in remote storage.
+pub(crate) const LATEST_TIERED: i64 = -5;
 
 /// The newest versions that name topics instead of giving their ids.
 const COMMIT_VERSION_MAX: i16 = 9;
@@ -79,7 +83,22 @@ pub(crate) async fn list(
     let mut backoff = client.backoff();
     while !open.is_empty() {
         let left = deadline.saturating_duration_since(client.runtime().now());
-        for (partition, outcome) in list_once(client, &open, isolation, left).await {
+        let asked = tokio::time::timeout_at(deadline, list_once(client, &open, isolation, left)).await;
+        // What an earlier round was told says more than that this one got no answer.
+        let Ok(answered) = asked else {
+            for partition in open.into_keys() {
+                let doing = format!("finding an offset of {partition}");
+                let timed_out = || Err(ClientError::TimedOut { doing, after: timeout });
+                outcomes.entry(partition).or_insert_with(timed_out);
+            }
+            break;
+        };
+        for (partition, outcome) in answered {
+            // Said of the whole call and not of what was left for this round.
+            let outcome = outcome.map_err(|error| match error {
+                ClientError::TimedOut { doing, .. } => ClientError::TimedOut { doing, after: timeout },
+                error => error,
+            });
             let waited = client.runtime().now() - began;
             if !outcome.as_ref().is_err_and(|error| error.is_worth_retrying(waited)) {
                 open.remove(&partition);

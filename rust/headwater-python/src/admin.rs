@@ -3,13 +3,16 @@
 use crate::config::{pairs, text_map};
 use crate::errors::{Class, IntoPyErr, misuse};
 use crate::hints;
-use crate::names::{self, by_partition, read_partition, read_partitions};
+use crate::names::{self, by_partition, make, read_partition, read_partitions};
+use crate::places::{read_isolation, read_place};
 use crate::runtime::{Birthplace, env};
+use crate::settings::{config_value, read_changes};
 use crate::target;
 use crate::values::ValueOptions;
-use crate::wait::wait;
+use crate::wait::{seconds, wait};
 use headwater_client::admin::{
-    ConfigChange, ConfigEntry, ConfigResource, Each, GroupDescription, NewTopic, OffsetSpec, TopicDescription,
+    ConfigChange, ConfigResource, Each, GroupDescription, NewPartitions, NewTopic, OffsetSpec,
+    TopicDescription,
 };
 use headwater_client::{
     AdminConfig, ClientError, IsolationLevel, Node, OffsetAndMetadata, PartitionMetadata, Runtime,
@@ -40,13 +43,17 @@ impl Admin {
         Ok(Self { inner, target: target.clone().unbind(), born: Birthplace::here() })
     }
 
-    #[pyo3(signature = (name, *, partitions=None, replication_factor=None, config=None, validate_only=false))]
+    #[pyo3(signature = (
+        name, *, partitions=None, replication_factor=None, assignment=None, config=None, validate_only=false
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "what a topic is made of")]
     fn create_topic(
         &self,
         py: Python<'_>,
         name: &str,
         partitions: Option<i32>,
         replication_factor: Option<i16>,
+        assignment: Option<BTreeMap<i32, Vec<i32>>>,
         config: Option<&Bound<'_, PyDict>>,
         validate_only: bool,
     ) -> PyResult<()> {
@@ -55,7 +62,7 @@ impl Admin {
             name: name.to_owned(),
             partitions,
             replication_factor,
-            assignment: BTreeMap::new(),
+            assignment: assignment.unwrap_or_default(),
             configs: text_map(config)?,
         };
         let created = wait(py, self.inner.create_topics(&[topic], validate_only))?;
@@ -82,10 +89,18 @@ impl Admin {
         topic_description(py, only(py, described)?)
     }
 
-    fn create_partitions(&self, py: Python<'_>, topic: String, count: i32) -> PyResult<()> {
+    #[pyo3(signature = (topic, count, *, assignment=None, validate_only=false))]
+    fn create_partitions(
+        &self,
+        py: Python<'_>,
+        topic: String,
+        count: i32,
+        assignment: Option<Vec<Vec<i32>>>,
+        validate_only: bool,
+    ) -> PyResult<()> {
         self.born.check("Admin")?;
-        let counts = BTreeMap::from([(topic, count)]);
-        every(py, wait(py, self.inner.create_partitions(&counts, false))?).map(|_| ())
+        let wanted = BTreeMap::from([(topic, NewPartitions { count, assignment })]);
+        every(py, wait(py, self.inner.create_partitions(&wanted, validate_only))?).map(|_| ())
     }
 
     fn delete_records<'py>(
@@ -119,27 +134,47 @@ impl Admin {
         self.describe(py, ConfigResource::Broker(Some(node)))
     }
 
-    #[pyo3(signature = (topic, changes, *, validate_only=false))]
+    fn describe_group_config<'py>(&self, py: Python<'py>, group: String) -> PyResult<Bound<'py, PyDict>> {
+        self.describe(py, ConfigResource::Group(group))
+    }
+
+    #[pyo3(signature = (topic, changes=None, *, append=None, subtract=None, validate_only=false))]
     fn alter_config(
         &self,
         py: Python<'_>,
         topic: String,
-        changes: &Bound<'_, PyDict>,
+        changes: Option<&Bound<'_, PyDict>>,
+        append: Option<&Bound<'_, PyDict>>,
+        subtract: Option<&Bound<'_, PyDict>>,
         validate_only: bool,
     ) -> PyResult<()> {
-        self.born.check("Admin")?;
-        let mut list = Vec::new();
-        for (key, value) in changes {
-            let key: String = key.extract()?;
-            list.push(if value.is_none() {
-                ConfigChange::Delete(key)
-            } else {
-                let value = crate::config::text(&key, &value)?;
-                ConfigChange::Set(key, value)
-            });
-        }
-        let changes = BTreeMap::from([(ConfigResource::Topic(topic), list)]);
-        every(py, wait(py, self.inner.alter_configs(&changes, validate_only))?).map(|_| ())
+        self.alter(py, ConfigResource::Topic(topic), read_changes(changes, append, subtract)?, validate_only)
+    }
+
+    #[pyo3(signature = (changes=None, *, node=None, append=None, subtract=None, validate_only=false))]
+    fn alter_broker_config(
+        &self,
+        py: Python<'_>,
+        changes: Option<&Bound<'_, PyDict>>,
+        node: Option<i32>,
+        append: Option<&Bound<'_, PyDict>>,
+        subtract: Option<&Bound<'_, PyDict>>,
+        validate_only: bool,
+    ) -> PyResult<()> {
+        self.alter(py, ConfigResource::Broker(node), read_changes(changes, append, subtract)?, validate_only)
+    }
+
+    #[pyo3(signature = (group, changes=None, *, append=None, subtract=None, validate_only=false))]
+    fn alter_group_config(
+        &self,
+        py: Python<'_>,
+        group: String,
+        changes: Option<&Bound<'_, PyDict>>,
+        append: Option<&Bound<'_, PyDict>>,
+        subtract: Option<&Bound<'_, PyDict>>,
+        validate_only: bool,
+    ) -> PyResult<()> {
+        self.alter(py, ConfigResource::Group(group), read_changes(changes, append, subtract)?, validate_only)
     }
 
     fn describe_cluster<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -210,26 +245,52 @@ impl Admin {
         every(py, outcomes).map(|_| ())
     }
 
-    #[pyo3(signature = (partitions, *, at="latest"))]
+    fn delete_group_offsets(
+        &self,
+        py: Python<'_>,
+        group: &str,
+        partitions: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        self.born.check("Admin")?;
+        let partitions = read_partitions(partitions)?;
+        every(py, wait(py, self.inner.delete_group_offsets(group, &partitions))?).map(|_| ())
+    }
+
+    #[pyo3(signature = (partitions, *, at=None), text_signature = "(self, partitions, *, at='latest')")]
     fn list_offsets<'py>(
         &self,
         py: Python<'py>,
         partitions: &Bound<'_, PyAny>,
-        at: &str,
+        at: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         self.born.check("Admin")?;
-        let spec = match at {
-            "earliest" => OffsetSpec::Earliest,
-            "latest" => OffsetSpec::Latest,
-            "max_timestamp" => OffsetSpec::MaxTimestamp,
-            other => {
-                let expected = "at expects \"earliest\", \"latest\" or \"max_timestamp\"";
-                return Err(misuse(py, &format!("{expected}, got {other:?}")));
-            }
-        };
+        let spec = at.map_or(Ok(OffsetSpec::Latest), |at| read_place("at", at))?;
         let specs = read_partitions(partitions)?.into_iter().map(|partition| (partition, spec)).collect();
         let offsets = every(py, wait(py, self.inner.list_offsets(&specs, IsolationLevel::ReadUncommitted))?)?;
         by_partition(py, offsets, |found| Ok(found.map(|found| found.offset).into_pyobject(py)?.into_any()))
+    }
+
+    #[pyo3(signature = (places, *, isolation_level="read_uncommitted", timeout=None))]
+    fn find_offsets<'py>(
+        &self,
+        py: Python<'py>,
+        places: &Bound<'_, PyDict>,
+        isolation_level: &str,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        self.born.check("Admin")?;
+        let isolation = read_isolation(py, isolation_level)?;
+        let specs = places
+            .iter()
+            .map(|(partition, place)| Ok((read_partition(&partition)?, read_place("a place", &place)?)))
+            .collect::<PyResult<BTreeMap<TopicPartition, OffsetSpec>>>()?;
+        let limited = seconds(py, timeout)?.map(|limit| self.inner.within(limit));
+        let admin = limited.as_ref().unwrap_or(&self.inner);
+        let found = every(py, wait(py, admin.list_offsets(&specs, isolation))?)?;
+        by_partition(py, found, |found| match found {
+            Some(found) => names::offset_and_timestamp(py, &found),
+            None => Ok(py.None().into_bound(py)),
+        })
     }
 
     #[pyo3(
@@ -292,6 +353,18 @@ impl Admin {
 }
 
 impl Admin {
+    fn alter(
+        &self,
+        py: Python<'_>,
+        resource: ConfigResource,
+        changes: Vec<ConfigChange>,
+        validate_only: bool,
+    ) -> PyResult<()> {
+        self.born.check("Admin")?;
+        let changes = BTreeMap::from([(resource, changes)]);
+        every(py, wait(py, self.inner.alter_configs(&changes, validate_only))?).map(|_| ())
+    }
+
     fn describe<'py>(&self, py: Python<'py>, resource: ConfigResource) -> PyResult<Bound<'py, PyDict>> {
         self.born.check("Admin")?;
         let described = every(py, wait(py, self.inner.describe_configs(&[resource]))?)?;
@@ -342,14 +415,6 @@ fn only<K, T>(py: Python<'_>, outcomes: BTreeMap<K, T>) -> PyResult<T> {
     answer.ok_or_else(|| Class::Broker.error(py, "the broker's answer is empty", None, false, false))
 }
 
-fn make<'py>(
-    py: Python<'py>,
-    class: &str,
-    fields: impl pyo3::call::PyCallArgs<'py>,
-) -> PyResult<Bound<'py, PyAny>> {
-    py.import("headwater._types")?.getattr(class)?.call1(fields)
-}
-
 fn node<'py>(py: Python<'py>, node: &Node) -> PyResult<Bound<'py, PyAny>> {
     make(py, "Node", (node.id, &node.host, node.port, node.rack.as_deref()))
 }
@@ -374,21 +439,6 @@ fn group_description(py: Python<'_>, group: GroupDescription) -> PyResult<Bound<
         members.push(make(py, "MemberDescription", fields)?);
     }
     make(py, "GroupDescription", (group.group_id, group.state, group.protocol_type, group.protocol, members))
-}
-
-fn config_value(py: Python<'_>, entry: ConfigEntry) -> PyResult<Bound<'_, PyAny>> {
-    let source = match entry.source {
-        1 => "DYNAMIC_TOPIC_CONFIG",
-        2 => "DYNAMIC_BROKER_CONFIG",
-        3 => "DYNAMIC_DEFAULT_BROKER_CONFIG",
-        4 => "STATIC_BROKER_CONFIG",
-        5 => "DEFAULT_CONFIG",
-        6 => "DYNAMIC_BROKER_LOGGER_CONFIG",
-        7 => "DYNAMIC_CLIENT_METRICS_CONFIG",
-        8 => "DYNAMIC_GROUP_CONFIG",
-        _ => "UNKNOWN",
-    };
-    make(py, "ConfigValue", (entry.value, source, entry.read_only, entry.sensitive, entry.documentation))
 }
 
 fn one_or_many(names: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {

@@ -28,19 +28,30 @@ pub(crate) fn offset_and_metadata<'py>(
     class.call1((of.offset, &of.metadata, of.leader_epoch))
 }
 
-/// `OffsetAndTimestamp(offset, timestamp)`.
+/// `OffsetAndTimestamp(offset, timestamp, leader_epoch)`.
 pub(crate) fn offset_and_timestamp<'py>(
     py: Python<'py>,
     of: &OffsetAndTimestamp,
 ) -> PyResult<Bound<'py, PyAny>> {
-    OFFSET_AND_TIMESTAMP
-        .import(py, "headwater._types", "OffsetAndTimestamp")?
-        .call1((of.offset, of.timestamp))
+    OFFSET_AND_TIMESTAMP.import(py, "headwater._types", "OffsetAndTimestamp")?.call1((
+        of.offset,
+        of.timestamp,
+        of.leader_epoch,
+    ))
 }
 
 /// `Records`, the list that a notebook shows as a table.
 pub(crate) fn records(py: Python<'_>, records: Vec<Py<Record>>) -> PyResult<Bound<'_, PyAny>> {
     RECORDS.import(py, "headwater._types", "Records")?.call1((PyList::new(py, records)?,))
+}
+
+/// A tuple of `headwater._types` by the name of its class; for answers that come one at a time.
+pub(crate) fn make<'py>(
+    py: Python<'py>,
+    class: &str,
+    fields: impl pyo3::call::PyCallArgs<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    py.import("headwater._types")?.getattr(class)?.call1(fields)
 }
 
 /// One `(topic, partition)`.

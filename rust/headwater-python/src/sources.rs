@@ -4,6 +4,7 @@ use crate::broker::Broker;
 use crate::config::pairs;
 use crate::errors::{Class, IntoPyErr, misuse};
 use crate::hints;
+use crate::places::read_time;
 use crate::runtime::{env, runtime};
 use crate::target;
 use crate::wait::without_gil;
@@ -161,13 +162,8 @@ pub(crate) fn bound(value: Option<&Bound<'_, PyAny>>, what: &str) -> PyResult<Sc
         let offsets = offsets.iter().map(|(partition, offset)| Ok((partition.extract()?, offset.extract()?)));
         return Ok(ScanBound::Offsets(offsets.collect::<PyResult<BTreeMap<i32, i64>>>()?));
     }
-    if value.hasattr("timestamp")? {
-        let zone = value.getattr("tzinfo")?;
-        if zone.is_none() {
-            return Err(misuse(py, &format!("{what} expects a datetime with a time zone, such as UTC")));
-        }
-        let seconds: f64 = value.call_method0("timestamp")?.extract()?;
-        return Ok(ScanBound::Timestamp((seconds * 1000.0).round() as i64));
+    if let Some(time_ms) = read_time(what, value)? {
+        return Ok(ScanBound::Timestamp(time_ms));
     }
     let kind = value.get_type().name()?;
     let expected = "expects an offset (int), a datetime, or {partition: offset}";

@@ -1,14 +1,13 @@
-"""Settings of topics and brokers.
+"""Settings of topics, brokers and groups.
 
-Absent: setting types, synonyms and documentation beyond what Headwater's admin client tells; changing settings of
-brokers and groups; APPEND and SUBTRACT.
+Absent: settings of loggers and of clients' metrics; changes that set everything back that they do not name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from headwater._types import ConfigValue
 from headwater.errors import HeadwaterError
@@ -25,7 +24,7 @@ __all__ = [
     "ConfigResourceType",
     "ConfigSourceType",
     "ConfigType",
-    "described",
+    "summary",
 ]
 
 
@@ -120,17 +119,21 @@ class ConfigAdmin(AdminBase):
     ) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
         """Settings by resource type, resource name and setting name; by default those that were changed.
 
-        Each has `value`, `config_source`, `read_only` and `is_sensitive`.
+        Each has `value`, `config_source`, `read_only`, `is_sensitive`, `config_type`, `synonyms` (with
+        `include_synonyms`) and `documentation`, which is None.
+
+        Raises:
+            UnknownTopicOrPartitionError, …: the first refusal, where kafka-python tells of no settings.
         """
-        if include_synonyms:
-            absent("describe_configs(include_synonyms=True)")
         wanted = build_from(ConfigFilterType, config_filter)
         answer: dict[str, dict[str, dict[str, dict[str, Any]]]] = {}
         for resource in config_resources:
             values = self._config_values(resource)
             if resource.configs is not None:
                 values = {name: value for name, value in values.items() if name in resource.configs}
-            shown = {name: described(value) for name, value in values.items() if _is_wanted(value, wanted)}
+            shown = {
+                name: _described(value, include_synonyms) for name, value in values.items() if _is_wanted(value, wanted)
+            }
             answer.setdefault(resource.resource_type.name.lower(), {})[resource.name] = shown
         return answer
 
@@ -141,7 +144,7 @@ class ConfigAdmin(AdminBase):
         raise_on_unknown: bool = True,
         incremental: bool | None = None,
     ) -> dict[str, dict[str, str]]:
-        """Changes single settings of topics: `{name: value}` or `{name: (AlterConfigOp, value)}`.
+        """Changes single settings: `{name: value}` or `{name: (AlterConfigOp, value)}`.
 
         Returns `OK` or the error, by resource type and resource name.
 
@@ -160,61 +163,101 @@ class ConfigAdmin(AdminBase):
         raise_on_unknown: bool = True,
         incremental: bool | None = None,
     ) -> dict[str, dict[str, str]]:
-        """Sets the named settings of topics back to their defaults; without names, all that were changed."""
+        """Sets the named settings back to their defaults; without names, all that were changed."""
         if incremental is False:
             absent("reset_configs(incremental=False)", "leave incremental alone: what is not named stays as it is")
-        changes: list[Mapping[str, Any]] = []
+        changes: list[_Changes] = []
         for resource in config_resources:
             names = resource.configs or [
                 name
                 for name, value in self._config_values(resource).items()
                 if _is_wanted(value, ConfigFilterType.MODIFIED)
             ]
-            changes.append(dict.fromkeys(names))
+            changes.append(_Changes(dict.fromkeys(names), {}, {}))
         return self._alter(config_resources, changes, validate_only, raise_on_unknown)
 
     def _alter(
         self,
         resources: Sequence[ConfigResource],
-        changes: Sequence[Mapping[str, Any]],
+        changes: Sequence[_Changes],
         validate_only: bool,
         raise_on_unknown: bool,
     ) -> dict[str, dict[str, str]]:
         for resource, change in zip(resources, changes, strict=True):
-            if resource.resource_type is not ConfigResourceType.TOPIC:
-                absent(f"change of settings of a {resource.resource_type.name.lower()}", "only those of topics change")
             if raise_on_unknown:
                 known = {name for name, value in self._config_values(resource).items() if not value.read_only}
-                if unknown := set(change) - known:
+                if unknown := change.names() - known:
                     raise ValueError(f"Unrecognized configs: {unknown}")
-        answer: dict[str, str] = {}
+        answer: dict[str, dict[str, str]] = {}
         for resource, change in zip(resources, changes, strict=True):
             try:
-                self._admin.alter_config(resource.name, change, validate_only=validate_only)
-                answer[resource.name] = "OK"
+                self._change(resource, change, validate_only)
+                outcome = "OK"
             except HeadwaterError as error:
-                answer[resource.name] = str(translated(error))
-        return {"topic": answer}
+                outcome = str(translated(error))
+            answer.setdefault(resource.resource_type.name.lower(), {})[resource.name] = outcome
+        return answer
+
+    def _change(self, resource: ConfigResource, change: _Changes, validate_only: bool) -> None:
+        how: dict[str, Any] = {"append": change.append, "subtract": change.subtract, "validate_only": validate_only}
+        match resource.resource_type:
+            case ConfigResourceType.TOPIC:
+                self._admin.alter_config(resource.name, change.new, **how)
+            case ConfigResourceType.BROKER:
+                self._admin.alter_broker_config(change.new, node=_node(resource), **how)
+            case ConfigResourceType.GROUP:
+                self._admin.alter_group_config(resource.name, change.new, **how)
+            case other:
+                absent(f"settings of a {other.name.lower()}")
 
     def _config_values(self, resource: ConfigResource) -> dict[str, ConfigValue]:
-        if resource.resource_type is ConfigResourceType.TOPIC:
-            return self._kafka(self._admin.describe_config, resource.name)
-        if resource.resource_type is ConfigResourceType.BROKER:
-            try:
-                node = int(resource.name)
-            except ValueError:
-                raise ValueError(f"a broker is named by its node id, got {resource.name!r}") from None
-            return self._kafka(self._admin.describe_broker_config, node)
-        return absent(f"settings of a {resource.resource_type.name.lower()}")
+        match resource.resource_type:
+            case ConfigResourceType.TOPIC:
+                return self._kafka(self._admin.describe_config, resource.name)
+            case ConfigResourceType.BROKER:
+                return self._kafka(self._admin.describe_broker_config, _node(resource))
+            case ConfigResourceType.GROUP:
+                return self._kafka(self._admin.describe_group_config, resource.name)
+            case other:
+                absent(f"settings of a {other.name.lower()}")
 
 
-def described(value: ConfigValue) -> dict[str, Any]:
-    """One setting as a dict."""
+class _Changes(NamedTuple):
+    """New values (None: the default), what is added to lists, and what is taken from them."""
+
+    new: dict[str, Any]
+    append: dict[str, Any]
+    subtract: dict[str, Any]
+
+    def names(self) -> set[str]:
+        """All settings that are named."""
+        return {*self.new, *self.append, *self.subtract}
+
+
+def _node(resource: ConfigResource) -> int:
+    try:
+        return int(resource.name)
+    except ValueError:
+        raise ValueError(f"a broker is named by its node id, got {resource.name!r}") from None
+
+
+def summary(value: ConfigValue) -> dict[str, Any]:
+    """One setting as the answer to `create_topics` tells of it."""
     return {
         "value": value.value,
         "config_source": value.source,
         "read_only": value.read_only,
         "is_sensitive": value.sensitive,
+    }
+
+
+def _described(value: ConfigValue, with_synonyms: bool) -> dict[str, Any]:
+    synonyms = value.synonyms if with_synonyms else []
+    return summary(value) | {
+        "synonyms": [{"name": name, "value": other, "source": source} for name, other, source in synonyms],
+        "config_type": value.type,
+        # It is never asked for.
+        "documentation": None,
     }
 
 
@@ -229,14 +272,19 @@ def _is_wanted(value: ConfigValue, wanted: ConfigFilterType) -> bool:
     }[wanted]
 
 
-def _changes(resource: ConfigResource) -> Mapping[str, Any]:
+def _changes(resource: ConfigResource) -> _Changes:
     if not isinstance(resource.configs, Mapping):
         raise TypeError(f"configs expects a dict of {{name: value}}, got {type(resource.configs).__name__}")
-    changes: dict[str, Any] = {}
+    changes = _Changes({}, {}, {})
     for name, change in resource.configs.items():
         op, value = change if isinstance(change, tuple) else (AlterConfigOp.SET, change)
-        op = build_from(AlterConfigOp, op)
-        if op in (AlterConfigOp.APPEND, AlterConfigOp.SUBTRACT):
-            absent(f"AlterConfigOp.{op.name}", f"set {name} to its whole value")
-        changes[name] = None if op is AlterConfigOp.DELETE else value
+        match build_from(AlterConfigOp, op):
+            case AlterConfigOp.SET:
+                changes.new[name] = value
+            case AlterConfigOp.DELETE:
+                changes.new[name] = None
+            case AlterConfigOp.APPEND:
+                changes.append[name] = value
+            case AlterConfigOp.SUBTRACT:
+                changes.subtract[name] = value
     return changes

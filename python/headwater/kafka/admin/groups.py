@@ -1,6 +1,6 @@
 """Groups, their members and their committed offsets.
 
-Absent: deleting single offsets, putting members out, filters by state and type.
+Absent: putting members out, filters by type.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, NoReturn
 
-from headwater._headwater import Consumer
 from headwater._types import GroupDescription, MemberDescription, TopicPartition
 from headwater._types import OffsetAndMetadata as CommittedOffset
 from headwater.errors import HeadwaterError
 from headwater.kafka.absent import absent
 from headwater.kafka.admin.base import AdminBase
+from headwater.kafka.admin.places import place_of
 from headwater.kafka.enums import OffsetSpec, OffsetTimestamp
 from headwater.kafka.errors import BrokerResponseError, NoError
 from headwater.kafka.errors.codes import code_of, for_code, translated
@@ -22,7 +22,8 @@ from headwater.kafka.structs import OffsetAndMetadata
 
 __all__ = ["GroupAdmin", "GroupState", "GroupType", "MemberToRemove"]
 
-_SPECS = {OffsetSpec.EARLIEST: "earliest", OffsetSpec.LATEST: "latest", OffsetSpec.MAX_TIMESTAMP: "max_timestamp"}
+# What is refused of one partition; all else is about the group.
+_OF_ONE_PARTITION = ("GROUP_SUBSCRIBED_TO_TOPIC", "TOPIC_AUTHORIZATION_FAILED", "UNKNOWN_TOPIC_OR_PARTITION")
 
 
 class GroupState(str, Enum):
@@ -171,23 +172,30 @@ class GroupAdmin(AdminBase):
         return {partition: {"error": error, "offset": targets[partition].offset} for partition, error in errors.items()}
 
     def _offset_of(self, partition: TopicPartition, spec: Any) -> int | None:
-        if isinstance(spec, OffsetSpec):
-            if spec not in _SPECS:
-                absent(f"OffsetSpec.{spec.name}")
-            return self._kafka(self._admin.list_offsets, [partition], at=_SPECS[spec])[partition]
-        if isinstance(spec, OffsetTimestamp):
-            with Consumer(self._target, **self._settings) as consumer:
-                found = self._kafka(consumer.offsets_for_times, {partition: int(spec)})[partition]
-            return None if found is None else found.offset
+        if isinstance(spec, OffsetSpec | OffsetTimestamp):
+            return self._kafka(self._admin.list_offsets, [partition], at=place_of(partition, spec))[partition]
         if isinstance(spec, int):
             return spec
         raise TypeError(f"{partition}: expected an OffsetSpec, an OffsetTimestamp or an offset, got {spec!r}")
 
     def delete_group_offsets(
         self, group_id: str, partitions: Iterable[TopicPartition], group_coordinator_id: int | None = None
-    ) -> NoReturn:
-        """Not available."""
-        absent("delete_group_offsets")
+    ) -> dict[TopicPartition, type[BrokerResponseError]]:
+        """Forgets committed offsets; the class of the error (`NoError`) by partition.
+
+        Raises:
+            GroupIdNotFoundError, …: what is refused of the whole group.
+        """
+        answer: dict[TopicPartition, type[BrokerResponseError]] = {}
+        for partition in partitions:
+            try:
+                self._admin.delete_group_offsets(group_id, [partition])
+                answer[partition] = NoError
+            except HeadwaterError as error:
+                if error.code not in _OF_ONE_PARTITION:
+                    raise translated(error) from error
+                answer[partition] = for_code(code_of(error))
+        return answer
 
     def remove_group_members(
         self, group_id: str, members: Iterable[MemberToRemove], group_coordinator_id: int | None = None

@@ -1,28 +1,29 @@
 """Partitions and their offsets.
 
-Absent: choosing replicas, elections, reassignments.
+Absent: elections, reassignments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from headwater._headwater import Consumer
 from headwater._types import TopicPartition
 from headwater.errors import HeadwaterError
 from headwater.kafka.absent import absent
 from headwater.kafka.admin.base import AdminBase
+from headwater.kafka.admin.places import place_of
 from headwater.kafka.enums import IsolationLevel, OffsetSpec, build_from
 from headwater.kafka.errors import UnknownTopicOrPartitionError
 from headwater.kafka.errors.codes import code_of, translated
+from headwater.kafka.settings import seconds
 from headwater.kafka.structs import OffsetAndTimestamp
 
 __all__ = ["CreatePartitionsResponse", "CreatePartitionsTopicResult", "NewPartitions", "PartitionAdmin"]
 
 
 class NewPartitions:
-    """How many partitions a topic shall have."""
+    """How many partitions a topic shall have, and which brokers shall have those that are added."""
 
     def __init__(self, total_count: int, new_assignments: Any = None) -> None:
         self.total_count = total_count
@@ -53,18 +54,24 @@ class PartitionAdmin(AdminBase):
         validate_only: bool = False,
         raise_errors: bool = True,
     ) -> CreatePartitionsResponse:
-        """Grows topics to so many partitions: `{topic: count}`, `{topic: {"count": count}}` or with `NewPartitions`.
+        """Grows topics to so many partitions.
+
+        Args:
+            topic_partitions: `{topic: count}`; or `{topic: {"count": count, "assignments": [[broker_id]]}}` with the
+                replicas of each partition that is added; or `NewPartitions` by topic.
+            timeout_ms: without effect; `request_timeout_ms` bounds the call.
+            validate_only: only checks.
+            raise_errors: otherwise errors are only in the answer.
 
         Raises:
             InvalidPartitionsError, …: the first refusal, after all were tried, unless `raise_errors=False`.
         """
-        if validate_only:
-            absent("create_partitions(validate_only=True)")
         results: list[CreatePartitionsTopicResult] = []
         failures: list[HeadwaterError] = []
         for topic, given in topic_partitions.items():
             try:
-                self._admin.create_partitions(topic, _count(topic, given))
+                count, assignments = _wanted(given)
+                self._admin.create_partitions(topic, count, assignment=assignments, validate_only=validate_only)
                 results.append(CreatePartitionsTopicResult(topic, 0, None))
             except HeadwaterError as error:
                 failures.append(error)
@@ -97,26 +104,25 @@ class PartitionAdmin(AdminBase):
         isolation_level: IsolationLevel | str | int = IsolationLevel.READ_UNCOMMITTED,
         timeout_ms: float | None = None,
     ) -> dict[TopicPartition, OffsetAndTimestamp]:
-        """Looks offsets up: `OffsetSpec.EARLIEST`, `OffsetSpec.LATEST`, or the first record not older than a time (ms).
+        """Looks offsets up: each at an `OffsetSpec`, or of the first record not older than a time (ms).
 
         An offset of -1 says that there is no such record.
+
+        Raises:
+            KafkaTimeoutError: some are unknown after `timeout_ms` (default: `request_timeout_ms`).
+            UnknownTopicOrPartitionError: a partition does not exist.
         """
-        level = build_from(IsolationLevel, isolation_level)
-        specs = {partition: _time(partition, spec) for partition, spec in topic_partition_specs.items()}
-        self._expect_known(specs)
-        found: dict[TopicPartition, OffsetAndTimestamp] = {}
-        with Consumer(self._target, isolation_level=level.name.lower(), **self._settings) as consumer:
-            first = [partition for partition, spec in specs.items() if spec == OffsetSpec.EARLIEST]
-            last = [partition for partition, spec in specs.items() if spec == OffsetSpec.LATEST]
-            times = {partition: spec for partition, spec in specs.items() if spec >= 0}
-            for partition, offset in (
-                *self._kafka(consumer.beginning_offsets, first).items(),
-                *self._kafka(consumer.end_offsets, last).items(),
-            ):
-                found[partition] = OffsetAndTimestamp(offset, -1, None)
-            for partition, record in self._kafka(consumer.offsets_for_times, times).items():
-                found[partition] = OffsetAndTimestamp(*(record or (-1, -1)), None)
-        return {partition: found[partition] for partition in specs}
+        read_committed = build_from(IsolationLevel, isolation_level) is IsolationLevel.READ_COMMITTED
+        places = {partition: place_of(partition, spec) for partition, spec in topic_partition_specs.items()}
+        self._expect_known(places)
+        found = self._kafka(
+            self._admin.find_offsets,
+            places,
+            isolation_level="read_committed" if read_committed else "read_uncommitted",
+            timeout=seconds(timeout_ms),
+        )
+        nothing = OffsetAndTimestamp(-1, -1, None)
+        return {partition: nothing if at is None else OffsetAndTimestamp(*at) for partition, at in found.items()}
 
     def _expect_known(self, partitions: Iterable[TopicPartition]) -> None:
         """Refuses what does not exist at once; the lookups themselves would wait for it to come."""
@@ -147,22 +153,9 @@ class PartitionAdmin(AdminBase):
         absent("describe_topic_partitions", "use describe_topics")
 
 
-def _time(partition: TopicPartition, spec: Any) -> int:
-    if not isinstance(spec, int):
-        raise TypeError(f"{partition}: expected an OffsetSpec or a time in milliseconds, got {spec!r}")
-    if spec < 0 and spec not in (OffsetSpec.EARLIEST, OffsetSpec.LATEST):
-        absent(f"list_partition_offsets with {build_from(OffsetSpec, spec).name}")
-    return int(spec)
-
-
-def _count(topic: str, given: Any) -> int:
+def _wanted(given: Any) -> tuple[int, Sequence[Sequence[int]] | None]:
     if isinstance(given, int):
-        return given
-    count, assignments = (
-        (given["count"], given.get("assignments"))
-        if isinstance(given, Mapping)
-        else (given.total_count, given.new_assignments)
-    )
-    if assignments:
-        absent(f"create_partitions with assignments (topic {topic})", "leave the choice to the broker")
-    return int(count)
+        return given, None
+    if isinstance(given, Mapping):
+        return int(given["count"]), given.get("assignments")
+    return int(given.total_count), given.new_assignments

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from headwater.errors import HeadwaterError
 from headwater.kafka.absent import absent
 from headwater.kafka.admin.base import AdminBase
-from headwater.kafka.admin.configs import described
+from headwater.kafka.admin.configs import summary
 from headwater.kafka.errors import KafkaTimeoutError
 from headwater.kafka.errors.codes import code_of, for_code, translated
 
@@ -19,7 +19,10 @@ T = TypeVar("T")
 
 
 class NewTopic:
-    """A topic to be created; -1 stands for the broker's default."""
+    """A topic to be created; -1 stands for the broker's default.
+
+    `replica_assignments` names the brokers of each partition, in place of both numbers.
+    """
 
     def __init__(
         self,
@@ -54,8 +57,8 @@ class TopicAdmin(AdminBase):
         """Creates topics, one after the other; returns when their partitions are served.
 
         Args:
-            new_topics: names; or `{name: {num_partitions, replication_factor, configs}}`, all of them optional; or
-                a list of `NewTopic`.
+            new_topics: names; or `{name: {num_partitions, replication_factor, assignments, configs}}`, all of them
+                optional; or a list of `NewTopic`.
             timeout_ms: without effect; `request_timeout_ms` bounds the call.
             validate_only: only checks.
             raise_errors: otherwise errors are only in the answer.
@@ -72,13 +75,12 @@ class TopicAdmin(AdminBase):
         answers: list[dict[str, Any]] = []
         failures: list[HeadwaterError] = []
         for topic in _new_topics(new_topics):
-            if topic.replica_assignments:
-                absent(f"create_topics with assignments (topic {topic.name})", "give num_partitions instead")
             try:
                 self._admin.create_topic(
                     topic.name,
                     partitions=None if topic.num_partitions == -1 else topic.num_partitions,
                     replication_factor=None if topic.replication_factor == -1 else topic.replication_factor,
+                    assignment=topic.replica_assignments,
                     config=topic.topic_configs,
                     validate_only=validate_only,
                 )
@@ -100,7 +102,7 @@ class TopicAdmin(AdminBase):
             "topic_id": found.topic_id,
             "num_partitions": len(found.partitions),
             "replication_factor": len(found.partitions[0].replicas),
-            "configs": {name: described(value) for name, value in configs.items()},
+            "configs": {name: summary(value) for name, value in configs.items()},
         }
 
     def _once_known(self, call: Callable[[str], T], topic: str) -> T:

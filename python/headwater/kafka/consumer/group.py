@@ -445,7 +445,10 @@ class KafkaConsumer:
             if time_ms < 0:
                 raise ValueError(f"the time for {partition} is {time_ms}, and cannot be negative")
         found = self._looked_up(self._consumer.offsets_for_times, times)
-        return {at: None if record is None else OffsetAndTimestamp(*record, -1) for at, record in found.items()}
+        return {
+            partition: None if at is None else OffsetAndTimestamp(at.offset, at.timestamp, _epoch(at.leader_epoch))
+            for partition, at in found.items()
+        }
 
     def _looked_up(self, look_up: Callable[[Any], dict[TopicPartition, T]], what: Any) -> dict[TopicPartition, T]:
         try:
@@ -529,3 +532,7 @@ class KafkaConsumer:
             return call(*args, **kwargs)
         except HeadwaterError as error:
             raise translated(error) from error
+
+
+def _epoch(known: int | None) -> int:
+    return -1 if known is None else known

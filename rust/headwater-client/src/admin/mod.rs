@@ -50,6 +50,14 @@ impl Admin {
         &self.client
     }
 
+    /// The same client, whose calls through this handle may take so long in place of `default.api.timeout.ms`.
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Self {
+        let mut limited = self.clone();
+        limited.config.default_api_timeout_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        limited
+    }
+
     /// Ends all connections and tasks.
     pub fn close(&self) {
         self.client.close();

@@ -25,6 +25,8 @@ impl Admin {
             OffsetSpec::Earliest => offsets::EARLIEST,
             OffsetSpec::Latest => offsets::LATEST,
             OffsetSpec::MaxTimestamp => offsets::MAX_TIMESTAMP,
+            OffsetSpec::EarliestLocal => offsets::EARLIEST_LOCAL,
+            OffsetSpec::LatestTiered => offsets::LATEST_TIERED,
             OffsetSpec::AtTime(time) => (*time).max(0),
         };
         let specs = specs.iter().map(|(partition, spec)| (partition.clone(), wire(spec))).collect();

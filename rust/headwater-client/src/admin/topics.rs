@@ -1,11 +1,15 @@
 //! Creating, deleting, growing, listing and describing topics.
 
-use super::{Admin, ConfigEntry, CreatedTopic, Each, NewTopic, TopicDescription, TopicListing};
+use super::{
+    Admin, ConfigEntry, CreatedTopic, Each, NewPartitions, NewTopic, TopicDescription, TopicListing,
+};
 use crate::client::Destination;
 use crate::error::ClientError;
 use crate::metadata::{Scope, TopicMetadata, read_topic};
 use crate::net::Lane;
-use headwater_protocol::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
+use headwater_protocol::messages::create_partitions::{
+    CreatePartitionsAssignment, CreatePartitionsRequest, CreatePartitionsTopic,
+};
 use headwater_protocol::messages::create_topics::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreatableTopicResult,
     CreateTopicsRequest,
@@ -71,21 +75,16 @@ impl Admin {
         self.client.retrying(self.limit(), &doing, attempt).await
     }
 
-    /// Grows topics to so many partitions.
+    /// Grows topics to so many partitions, or only checks whether they could be.
     pub async fn create_partitions(
         &self,
-        counts: &BTreeMap<String, i32>,
+        wanted: &BTreeMap<String, NewPartitions>,
         validate_only: bool,
     ) -> Result<Each<String, ()>, ClientError> {
         let doing = || "creating partitions".to_owned();
         let attempt = || async {
-            let topic = |(name, count): (&String, &i32)| CreatePartitionsTopic {
-                name: name.into(),
-                count: *count,
-                assignments: None,
-            };
             let request = CreatePartitionsRequest {
-                topics: counts.iter().map(topic).collect(),
+                topics: wanted.iter().map(growing).collect(),
                 timeout_ms: self.request_timeout_ms(),
                 validate_only,
             };
@@ -158,11 +157,10 @@ fn controller_moved<T>(outcomes: Each<String, T>) -> Result<Each<String, T>, Cli
 }
 
 fn creatable(topic: &NewTopic) -> CreatableTopic {
-    let by_hand = !topic.assignment.is_empty();
     CreatableTopic {
         name: Str::from(&topic.name),
-        num_partitions: topic.partitions.filter(|_| !by_hand).unwrap_or(-1),
-        replication_factor: topic.replication_factor.filter(|_| !by_hand).unwrap_or(-1),
+        num_partitions: topic.partitions.unwrap_or(-1),
+        replication_factor: topic.replication_factor.unwrap_or(-1),
         assignments: topic
             .assignment
             .iter()
@@ -176,6 +174,15 @@ fn creatable(topic: &NewTopic) -> CreatableTopic {
             .iter()
             .map(|(name, value)| CreatableTopicConfig { name: name.into(), value: Some(value.into()) })
             .collect(),
+    }
+}
+
+fn growing((name, wanted): (&String, &NewPartitions)) -> CreatePartitionsTopic {
+    let replicas = |broker_ids: &Vec<i32>| CreatePartitionsAssignment { broker_ids: broker_ids.clone() };
+    CreatePartitionsTopic {
+        name: name.into(),
+        count: wanted.count,
+        assignments: wanted.assignment.as_ref().map(|all| all.iter().map(replicas).collect()),
     }
 }
 

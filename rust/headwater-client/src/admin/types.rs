@@ -13,10 +13,25 @@ pub struct NewTopic {
     pub partitions: Option<i32>,
     /// How many replicas; `None` is the broker's default.
     pub replication_factor: Option<i16>,
-    /// Replicas per partition, in place of the two above.
+    /// Replicas per partition; the two above are left `None` then.
     pub assignment: BTreeMap<i32, Vec<i32>>,
     /// Topic settings.
     pub configs: BTreeMap<String, String>,
+}
+
+/// How many partitions a topic shall have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewPartitions {
+    /// All of them, those it has included.
+    pub count: i32,
+    /// Replicas of each partition that is added; `None` leaves the choice to the controller.
+    pub assignment: Option<Vec<Vec<i32>>>,
+}
+
+impl From<i32> for NewPartitions {
+    fn from(count: i32) -> Self {
+        Self { count, assignment: None }
+    }
 }
 
 /// A topic just created.
@@ -102,7 +117,7 @@ pub struct ConfigEntry {
     pub read_only: bool,
     /// Whether the value is secret.
     pub sensitive: bool,
-    /// Kafka's number of the type (1 boolean, 2 string, 3 int, 5 long, 7 list, …).
+    /// Kafka's number of the type (1 boolean, 2 string, 3 int, 5 long, 7 list, …); 0 if it was not told.
     pub config_type: i8,
     /// What it means, if asked for and known.
     pub documentation: Option<String>,
@@ -186,4 +201,8 @@ pub enum OffsetSpec {
     AtTime(i64),
     /// The record with the largest time stamp.
     MaxTimestamp,
+    /// The first that the leader has on its own disks (KIP-405).
+    EarliestLocal,
+    /// The last that is in remote storage (KIP-1005).
+    LatestTiered,
 }

@@ -25,7 +25,7 @@ async fn topics_are_created_described_grown_and_deleted() {
     assert_eq!(created[&name].as_ref().unwrap().partitions, 2);
     let twice = admin.create_topics(&[new], false).await.unwrap();
     assert_eq!(twice[&name].as_ref().unwrap_err().code(), Some(ErrorCode::TopicAlreadyExists));
-    let grown = admin.create_partitions(&BTreeMap::from([(name.clone(), 3)]), false).await.unwrap();
+    let grown = admin.create_partitions(&BTreeMap::from([(name.clone(), 3.into())]), false).await.unwrap();
     assert!(grown[&name].is_ok());
     // A broker may learn of a change a moment after the controller has made it.
     let grown = async || {

@@ -51,7 +51,7 @@ impl Alter {
             say(&format!("changed {settings} of `{}`", self.topic));
         }
         if let Some(partitions) = self.partitions {
-            let counts = BTreeMap::from([(self.topic.clone(), partitions)]);
+            let counts = BTreeMap::from([(self.topic.clone(), partitions.into())]);
             admin.create_partitions(&counts, false).await?.into_values().collect::<Result<(), _>>()?;
             say(&format!("`{}` has {partitions} partitions now", self.topic));
         }
