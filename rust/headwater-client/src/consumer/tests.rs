@@ -198,9 +198,9 @@ fn a_seek_ends_the_error_that_the_old_position_was_lost_and_no_other() {
     let sought = &state.partitions[&names[0]];
     assert_eq!((sought.offset(), sought.committable, sought.fetch_end), (Some(4), Some(4), Some(7)));
     let all = PollLimits { records: usize::MAX, bytes: usize::MAX };
-    let error = state.take(all, None, true).err().unwrap();
+    let error = state.take(all, None, Checksums::Verified).err().unwrap();
     assert!(matches!(&error, ClientError::NoOffset { topic, .. } if **topic == *"lost"), "{error}");
-    assert!(state.take(all, None, true).unwrap().is_none());
+    assert!(state.take(all, None, Checksums::Verified).unwrap().is_none());
 }
 
 #[test]
