@@ -13,6 +13,7 @@ from headwater._types import (
     ExportReport,
     GroupDescription,
     GroupLag,
+    GroupMembership,
     Groups,
     OffsetAndMetadata,
     OffsetAndTimestamp,
@@ -284,6 +285,9 @@ class Record:
     def timestamp(self) -> int:
         """Milliseconds since the epoch; -1 if the record has none."""
     @property
+    def leader_epoch(self) -> int | None:
+        """The epoch of the leader that wrote the record; it grows when a partition gets another leader."""
+    @property
     def timestamp_type(self) -> int:
         """0: set by the producer (CreateTime); 1: by the broker (LogAppendTime)."""
     @property
@@ -369,8 +373,16 @@ class Consumer:
         """
     def __iter__(self) -> Iterator[Record]: ...
     def __next__(self) -> Record: ...
-    def position(self, partition: _Partition) -> int:
-        """Offset of the next record to be handed out."""
+    def position(self, partition: _Partition, *, timeout: float | None = None) -> int:
+        """Offset of the next record to be handed out; waits until it is known.
+
+        Here and below, `timeout` in seconds takes the place of `default_api_timeout_ms`.
+
+        Raises:
+            TimedOutError: it is still unknown after that.
+        """
+    def positions(self) -> dict[TopicPartition, OffsetAndMetadata]:
+        """Positions that are known by now, as `commit` would commit them; never waits."""
     def seek(self, partition: _Partition, offset: int) -> None:
         """Goes on from `offset`."""
     def seek_to_beginning(self, partitions: Iterable[_Partition] | None = None) -> None:
@@ -384,24 +396,37 @@ class Consumer:
     def paused(self) -> list[TopicPartition]:
         """The paused partitions, sorted."""
     def commit(
-        self, offsets: Mapping[_Partition, int | OffsetAndMetadata] | None = None
+        self, offsets: Mapping[_Partition, int | OffsetAndMetadata] | None = None, *, timeout: float | None = None
     ) -> dict[TopicPartition, OffsetAndMetadata]:
         """Commits these offsets, or the position after every record handed out so far; returns what was committed."""
-    def committed(self, partitions: Iterable[_Partition]) -> dict[TopicPartition, OffsetAndMetadata | None]:
+    def committed(
+        self, partitions: Iterable[_Partition], *, timeout: float | None = None
+    ) -> dict[TopicPartition, OffsetAndMetadata | None]:
         """What the group has committed."""
-    def offsets_for_times(self, times: Mapping[_Partition, int]) -> dict[TopicPartition, OffsetAndTimestamp | None]:
+    def offsets_for_times(
+        self, times: Mapping[_Partition, int], *, timeout: float | None = None
+    ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
         """For each partition the first record not older than a time (ms); None if there is none."""
-    def beginning_offsets(self, partitions: Iterable[_Partition]) -> dict[TopicPartition, int]:
+    def beginning_offsets(
+        self, partitions: Iterable[_Partition], *, timeout: float | None = None
+    ) -> dict[TopicPartition, int]:
         """The first retained offset of each partition."""
-    def end_offsets(self, partitions: Iterable[_Partition]) -> dict[TopicPartition, int]:
+    def end_offsets(
+        self, partitions: Iterable[_Partition], *, timeout: float | None = None
+    ) -> dict[TopicPartition, int]:
         """The offset after the last visible record of each partition."""
     def lag(self, partition: _Partition) -> int | None:
         """Records between position and the last known end; None while either is unknown."""
+    def high_watermark(self, partition: _Partition) -> int | None:
+        """The offset after the last record that any consumer may see, as of the last fetch; None before the first."""
     def partitions_for(self, topic: str) -> list[int] | None:
         """The partitions of a topic; None if it does not exist."""
     @property
     def member_id(self) -> str | None:
         """The id of this member of its group; None while there is no membership."""
+    @property
+    def membership(self) -> GroupMembership | None:
+        """Id of this member and generation of its group, of the same moment; None while there is no membership."""
     def close(self, timeout: float | None = 30.0) -> None:
         """Commits if auto-commit is on, leaves the group, ends. Further calls do nothing."""
     def __enter__(self) -> Self: ...

@@ -16,6 +16,7 @@ __all__ = [
     "GroupDescription",
     "GroupLag",
     "GroupListing",
+    "GroupMembership",
     "Groups",
     "MemberDescription",
     "Node",
@@ -58,6 +59,13 @@ class OffsetAndTimestamp(NamedTuple):
     offset: int
     timestamp: int
     leader_epoch: int | None = None
+
+
+class GroupMembership(NamedTuple):
+    """A member of a group: its id, and the generation of the group that it belongs to."""
+
+    member_id: str
+    generation: int
 
 
 class Node(NamedTuple):

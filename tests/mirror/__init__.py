@@ -15,8 +15,6 @@ from typing import Any
 Example = Callable[[Any, Any], Any]
 EXAMPLES: dict[str, Example] = {}
 
-# What one of the two cannot know. Everything else of a tuple is compared, the names of its fields too.
-UNKNOWN_TO_ONE = {"leader_epoch", "generation_id"}
 DEADLINE_SECONDS = 60
 
 
@@ -35,8 +33,7 @@ def sub(kafka: ModuleType, name: str) -> Any:
 def plain(value: Any) -> Any:
     """A value with the names of its types in place of the types, so that both modules' values can be compared."""
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        fields = {name: plain(part) for name, part in zip(value._fields, value, strict=True)}
-        return (type(value).__name__, *((n, part) for n, part in fields.items() if n not in UNKNOWN_TO_ONE))
+        return (type(value).__name__, *((name, plain(part)) for name, part in zip(value._fields, value, strict=True)))
     if isinstance(value, BaseException):
         return (type(value).__name__, getattr(value, "errno", None), getattr(value, "retriable", None))
     if isinstance(value, type):

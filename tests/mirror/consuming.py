@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from mirror import create, example, fill, outcome, poll, sub, take, until
@@ -138,6 +139,36 @@ def iteration_over_partitions_and_a_commit(kafka: Any, at: Any) -> Any:
 
 
 @example
+def leader_epochs(kafka: Any, at: Any) -> Any:
+    """What is committed carries the epoch of the last record read; a place that was gone to has none."""
+    topic = create(kafka, at, "leader_epochs")
+    fill(kafka, at, topic, 10)
+    consumer, partition = assigned(kafka, at, topic, group_id="leader_epochs", max_poll_records=4)
+    committed: list[Any] = []
+
+    def commit() -> None:
+        consumer.commit()
+        committed.append(consumer.committed(partition, metadata=True))
+
+    consumer.position(partition)
+    commit()
+    epochs = {record.leader_epoch for record in poll(consumer, 4)}
+    commit()
+    consumer.seek(partition, 2)
+    commit()
+    epochs.add(next(consumer).leader_epoch)
+    commit()
+    consumer.seek_to_end(partition)
+    consumer.position(partition)
+    commit()
+    consumer.commit({partition: kafka.OffsetAndMetadata(7, "", 0)})
+    committed.append(consumer.committed(partition, metadata=True))
+    found = consumer.offsets_for_times({partition: 1003})
+    consumer.close()
+    return epochs, committed, found
+
+
+@example
 def headers_and_nulls(kafka: Any, at: Any) -> Any:
     with kafka.KafkaProducer(bootstrap_servers=at) as producer:
         producer.send("headers_and_nulls", key=b"k", headers=[("h", b"1"), ("h", b"2")], timestamp_ms=3)
@@ -258,9 +289,50 @@ def highwater(kafka: Any, at: Any) -> Any:
     fill(kafka, at, topic, 10)
     consumer, partition = assigned(kafka, at, topic, max_poll_records=4)
     poll(consumer, 1)
-    found = consumer.highwater(partition), consumer.position(partition)
+    found = [consumer.highwater(partition), consumer.position(partition)]
+    consumer.seek(partition, 9)
+    found.append(consumer.highwater(partition))
+    fill(kafka, at, topic, 5, start=10)
+    poll(consumer, 6)
+    found += [consumer.highwater(partition), consumer.position(partition)]
     consumer.close()
     return found
+
+
+@example
+def time_enough(kafka: Any, at: Any) -> Any:
+    topic = create(kafka, at, "time_enough")
+    fill(kafka, at, topic, 10)
+    consumer, partition = assigned(kafka, at, topic, group_id="time_enough")
+    limit = {"timeout_ms": 20_000}
+    answers = [
+        consumer.position(partition, **limit),
+        consumer.commit({partition: kafka.OffsetAndMetadata(3, "", -1)}, **limit),
+        consumer.committed(partition, **limit),
+        consumer.beginning_offsets([partition], **limit),
+        consumer.end_offsets([partition], **limit),
+        consumer.offsets_for_times({partition: 1004}, **limit),
+    ]
+    consumer.close()
+    return answers
+
+
+@example
+def too_little_time(kafka: Any, at: Any) -> Any:
+    topic = create(kafka, at, "too_little_time")
+    consumer, partition = assigned(kafka, at, topic, 5, group_id="too_little_time", fetch_max_wait_ms=100)
+    began = time.monotonic()
+    answers = [
+        consumer.position(partition, timeout_ms=200),
+        outcome(consumer.beginning_offsets, [partition], timeout_ms=200),
+        outcome(consumer.end_offsets, [partition], timeout_ms=200),
+        outcome(consumer.offsets_for_times, {partition: 0}, timeout_ms=200),
+        consumer.highwater(partition),
+    ]
+    # Far from the thirty seconds that a request may take.
+    in_time = time.monotonic() - began < 10
+    consumer.close()
+    return answers, in_time
 
 
 @example

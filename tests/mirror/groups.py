@@ -58,6 +58,36 @@ def a_listener(kafka: Any, at: Any) -> Any:
         metadata.group_instance_id,
         metadata.state,
         metadata.member_id != "",
+        metadata.generation_id > 0,
+    )
+
+
+@example
+def generations(kafka: Any, at: Any) -> Any:
+    """A member has none before it joins and after it leaves; each meeting of the group makes a new one."""
+    topic = create(kafka, at, "generations", 2)
+    first, second = (member(kafka, at, topic, enable_auto_commit=False) for _ in range(2))
+    before = first.group_metadata()
+    first.subscribe([topic])
+    until(lambda: len(first.assignment()) == 2, lambda: first.poll(timeout_ms=50))
+    alone = first.group_metadata()
+
+    def step() -> None:
+        for one in (first, second):
+            one.poll(timeout_ms=50)
+
+    second.subscribe([topic])
+    until(lambda: len(first.assignment()) == len(second.assignment()) == 1, step)
+    both = [one.group_metadata() for one in (first, second)]
+    second.close()
+    first.unsubscribe()
+    left = first.group_metadata()
+    first.close()
+    return (
+        before,
+        left,
+        alone.member_id == both[0].member_id != both[1].member_id,
+        alone.generation_id < both[0].generation_id == both[1].generation_id,
     )
 
 
@@ -194,6 +224,20 @@ def a_commit_before_the_first_poll(kafka: Any, at: Any) -> Any:
     nothing = outcome(consumer.commit)
     consumer.close()
     return raised, nothing
+
+
+@example
+def a_commit_in_the_background_before_the_first_poll(kafka: Any, at: Any) -> Any:
+    topic = create(kafka, at, "a_commit_in_the_background")
+    partition = kafka.TopicPartition(topic, 0)
+    called: list[Any] = []
+    consumer = member(kafka, at, topic)
+    consumer.subscribe([topic])
+    consumer.commit_async({partition: kafka.OffsetAndMetadata(7, "", -1)}, lambda *given: called.append(given))
+    until(lambda: called, lambda: consumer.poll(timeout_ms=100))
+    committed = consumer.committed(partition)
+    consumer.close()
+    return called, committed
 
 
 @example

@@ -215,13 +215,19 @@ impl Consumer {
         }
     }
 
-    fn position(&self, py: Python<'_>, partition: &Bound<'_, PyAny>) -> PyResult<i64> {
+    #[pyo3(signature = (partition, *, timeout=None))]
+    fn position(&self, py: Python<'_>, partition: &Bound<'_, PyAny>, timeout: Option<f64>) -> PyResult<i64> {
         self.usable(py)?;
         let partition = read_partition(partition)?;
         match self.unread(py).get(&partition) {
             Some(&offset) => Ok(offset),
-            None => wait(py, self.inner.position(&partition)),
+            None => wait(py, self.within(py, timeout)?.position(&partition)),
         }
+    }
+
+    fn positions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.usable(py)?;
+        by_partition(py, self.seen(&self.unread(py)), |position| names::offset_and_metadata(py, &position))
     }
 
     fn seek(&self, py: Python<'_>, partition: &Bound<'_, PyAny>, offset: i64) -> PyResult<()> {
@@ -260,78 +266,91 @@ impl Consumer {
         self.inner.paused().iter().map(|partition| names::topic_partition(py, partition)).collect()
     }
 
-    #[pyo3(signature = (offsets=None))]
+    #[pyo3(signature = (offsets=None, *, timeout=None))]
     fn commit<'py>(
         &self,
         py: Python<'py>,
         offsets: Option<&Bound<'_, PyDict>>,
+        timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyDict>> {
         self.usable(py)?;
         self.grouped(py, "commit()")?;
-        let unread = self.unread(py);
         let committed = match offsets {
-            Some(offsets) => self.commit_exactly(py, read_offsets(offsets)?)?,
-            None if unread.is_empty() => wait(py, self.inner.commit())?,
-            None => {
-                let seen = self.seen(&unread);
-                self.commit_exactly(py, seen)?
-            }
+            Some(offsets) => read_offsets(offsets)?,
+            None => self.seen(&self.unread(py)),
         };
+        wait(py, self.within(py, timeout)?.commit_offsets(&committed))?;
         by_partition(py, committed, |offset| names::offset_and_metadata(py, &offset))
     }
 
-    fn committed<'py>(&self, py: Python<'py>, partitions: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    #[pyo3(signature = (partitions, *, timeout=None))]
+    fn committed<'py>(
+        &self,
+        py: Python<'py>,
+        partitions: &Bound<'_, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         self.usable(py)?;
         self.grouped(py, "committed()")?;
         let partitions = read_partitions(partitions)?;
-        let committed = wait(py, self.inner.committed(&partitions))?;
+        let committed = wait(py, self.within(py, timeout)?.committed(&partitions))?;
         by_partition(py, committed, |offset| match offset {
             Some(offset) => names::offset_and_metadata(py, &offset),
             None => Ok(py.None().into_bound(py)),
         })
     }
 
+    #[pyo3(signature = (times, *, timeout=None))]
     fn offsets_for_times<'py>(
         &self,
         py: Python<'py>,
         times: HashMap<(String, i32), i64>,
+        timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyDict>> {
         self.usable(py)?;
         let times = times
             .into_iter()
             .map(|((topic, partition), time)| (TopicPartition { topic: topic.into(), partition }, time))
             .collect();
-        let found = wait(py, self.inner.offsets_for_times(&times))?;
+        let found = wait(py, self.within(py, timeout)?.offsets_for_times(&times))?;
         by_partition(py, found, |offset| match offset {
             Some(offset) => names::offset_and_timestamp(py, &offset),
             None => Ok(py.None().into_bound(py)),
         })
     }
 
+    #[pyo3(signature = (partitions, *, timeout=None))]
     fn beginning_offsets<'py>(
         &self,
         py: Python<'py>,
         partitions: &Bound<'_, PyAny>,
+        timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyDict>> {
         self.usable(py)?;
         let partitions = read_partitions(partitions)?;
-        let offsets = wait(py, self.inner.beginning_offsets(&partitions))?;
+        let offsets = wait(py, self.within(py, timeout)?.beginning_offsets(&partitions))?;
         by_partition(py, offsets, |offset| Ok(offset.into_pyobject(py)?.into_any()))
     }
 
+    #[pyo3(signature = (partitions, *, timeout=None))]
     fn end_offsets<'py>(
         &self,
         py: Python<'py>,
         partitions: &Bound<'_, PyAny>,
+        timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyDict>> {
         self.usable(py)?;
         let partitions = read_partitions(partitions)?;
-        let offsets = wait(py, self.inner.end_offsets(&partitions))?;
+        let offsets = wait(py, self.within(py, timeout)?.end_offsets(&partitions))?;
         by_partition(py, offsets, |offset| Ok(offset.into_pyobject(py)?.into_any()))
     }
 
     fn lag(&self, partition: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
         Ok(self.inner.lag(&read_partition(partition)?))
+    }
+
+    fn high_watermark(&self, partition: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+        Ok(self.inner.high_watermark(&read_partition(partition)?))
     }
 
     fn partitions_for(&self, py: Python<'_>, topic: &str) -> PyResult<Option<Vec<i32>>> {
@@ -343,6 +362,12 @@ impl Consumer {
     #[getter]
     fn member_id(&self) -> Option<String> {
         self.inner.group_membership().map(|(member, _)| member)
+    }
+
+    #[getter]
+    fn membership<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let membership = self.inner.group_membership();
+        membership.map(|membership| names::membership(py, membership)).transpose()
     }
 
     #[pyo3(signature = (timeout=30.0))]
@@ -396,6 +421,12 @@ impl Consumer {
             }
             Some(_) => Ok(()),
         }
+    }
+
+    /// The consumer, whose calls may take `timeout` seconds if that is given.
+    fn within(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<headwater_client::Consumer> {
+        let limit = seconds(py, timeout)?;
+        Ok(limit.map_or_else(|| self.inner.clone(), |limit| self.inner.within(limit)))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -518,20 +549,13 @@ impl Consumer {
 
     /// Positions by the records that were handed out.
     fn seen(&self, unread: &HashMap<TopicPartition, i64>) -> BTreeMap<TopicPartition, OffsetAndMetadata> {
-        let position = |partition: TopicPartition| {
-            let offset = unread.get(&partition).copied().or_else(|| self.inner.known_position(&partition))?;
-            Some((partition, OffsetAndMetadata { offset, leader_epoch: None, metadata: String::new() }))
-        };
-        self.inner.assignment().into_iter().filter_map(position).collect()
-    }
-
-    fn commit_exactly(
-        &self,
-        py: Python<'_>,
-        offsets: BTreeMap<TopicPartition, OffsetAndMetadata>,
-    ) -> PyResult<BTreeMap<TopicPartition, OffsetAndMetadata>> {
-        wait(py, self.inner.commit_offsets(&offsets))?;
-        Ok(offsets)
+        let mut positions = self.inner.positions();
+        for (partition, position) in &mut positions {
+            if let Some(&offset) = unread.get(partition) {
+                *position = offset.into();
+            }
+        }
+        positions
     }
 }
 

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 static TOPIC_PARTITION: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static OFFSET_AND_METADATA: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static OFFSET_AND_TIMESTAMP: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static MEMBERSHIP: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static RECORDS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 /// `TopicPartition(topic, partition)`.
@@ -38,6 +39,11 @@ pub(crate) fn offset_and_timestamp<'py>(
         of.timestamp,
         of.leader_epoch,
     ))
+}
+
+/// `GroupMembership(member_id, generation)`.
+pub(crate) fn membership(py: Python<'_>, of: (String, i32)) -> PyResult<Bound<'_, PyAny>> {
+    MEMBERSHIP.import(py, "headwater._types", "GroupMembership")?.call1(of)
 }
 
 /// `Records`, the list that a notebook shows as a table.

@@ -33,6 +33,7 @@ struct Batch {
     data: Bytes,
     topic: Py<PyString>,
     partition: i32,
+    leader_epoch: Option<i32>,
     timestamp_type: i32,
 }
 
@@ -60,7 +61,13 @@ impl Batch {
             Ok(codec) if codec != Compression::None => block.clone(),
             _ => Bytes::copy_from_slice(block),
         };
-        Self { data, topic: topic.clone_ref(py), partition, timestamp_type: header.timestamp_type() as i32 }
+        Self {
+            data,
+            topic: topic.clone_ref(py),
+            partition,
+            leader_epoch: header.leader_epoch(),
+            timestamp_type: header.timestamp_type() as i32,
+        }
     }
 
     fn bytes<'py>(&self, py: Python<'py>, (start, length): (u32, u32)) -> Option<Bound<'py, PyBytes>> {
@@ -91,6 +98,11 @@ impl Record {
     #[getter]
     fn partition(&self) -> i32 {
         self.batch.partition
+    }
+
+    #[getter]
+    fn leader_epoch(&self) -> Option<i32> {
+        self.batch.leader_epoch
     }
 
     #[getter]

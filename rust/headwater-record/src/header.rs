@@ -153,6 +153,12 @@ impl BatchHeader {
         self.last_offset().wrapping_add(1)
     }
 
+    /// The leader's epoch when it wrote the batch; `None` in one that no leader has written yet.
+    #[inline]
+    pub fn leader_epoch(&self) -> Option<i32> {
+        Some(self.partition_leader_epoch).filter(|epoch| *epoch >= 0)
+    }
+
     /// The codec.
     ///
     /// # Errors

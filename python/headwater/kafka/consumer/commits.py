@@ -20,6 +20,7 @@ from headwater.kafka.errors import (
 )
 from headwater.kafka.errors.codes import translated
 from headwater.kafka.future import Future
+from headwater.kafka.settings import seconds
 from headwater.kafka.structs import OffsetAndMetadata
 
 __all__ = ["Callback", "Commits", "commit"]
@@ -28,11 +29,14 @@ Callback = Callable[[Mapping[TopicPartition, OffsetAndMetadata], Any], object]
 _MOVED_ON = (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError)
 
 
-def commit(consumer: Consumer, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+def commit(
+    consumer: Consumer, offsets: Mapping[TopicPartition, OffsetAndMetadata], timeout_ms: float | None = None
+) -> None:
     """Commits these offsets.
 
     Raises:
         CommitFailedError: the group has moved on without this member.
+        KafkaTimeoutError: it took longer than `timeout_ms`; whether it took effect is unknown.
         KafkaError: why else it failed.
     """
     plain: dict[TopicPartition | tuple[str, int], int | CommittedOffset] = {
@@ -40,7 +44,7 @@ def commit(consumer: Consumer, offsets: Mapping[TopicPartition, OffsetAndMetadat
         for partition, at in offsets.items()
     }
     try:
-        consumer.commit(plain)
+        consumer.commit(plain, timeout=seconds(timeout_ms))
     except HeadwaterError as error:
         failure = translated(error)
         raise (CommitFailedError(str(failure)) if isinstance(failure, _MOVED_ON) else failure) from error
@@ -54,12 +58,19 @@ class Commits:
         self._worker: ThreadPoolExecutor | None = None
         self._completed: deque[tuple[Callback, Mapping[TopicPartition, OffsetAndMetadata], Any]] = deque()
 
-    def start(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], callback: Callback) -> Future[None]:
-        """Starts a commit."""
-        if self._worker is None:
-            self._worker = ThreadPoolExecutor(1, thread_name_prefix="headwater-commits")
+    def start(
+        self,
+        offsets: Mapping[TopicPartition, OffsetAndMetadata],
+        callback: Callback,
+        refusal: KafkaError | None = None,
+    ) -> Future[None]:
+        """Starts a commit; one that is refused ends at once."""
         future: Future[None] = Future()
         future.add_both(lambda outcome: self._completed.append((callback, offsets, outcome)))
+        if refusal is not None:
+            return future.failure(refusal)
+        if self._worker is None:
+            self._worker = ThreadPoolExecutor(1, thread_name_prefix="headwater-commits")
         self._worker.submit(self._commit, offsets, future)
         return future
 

@@ -63,7 +63,7 @@ def _decode(record: Record, key_deserializer: Any, value_deserializer: Any) -> C
     return ConsumerRecord(
         topic,
         record.partition,
-        -1,
+        -1 if record.leader_epoch is None else record.leader_epoch,
         record.offset,
         record.timestamp,
         record.timestamp_type,

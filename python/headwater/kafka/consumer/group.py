@@ -1,7 +1,7 @@
 """`KafkaConsumer`, over `headwater.Consumer`.
 
-Absent: encryption, authentication, assignors of your own; what asks for them is refused. `timeout_ms` of calls other
-than `poll` and `close` has no effect: they are bounded by `request_timeout_ms`.
+Absent: encryption, authentication, assignors of your own; what asks for them is refused. Calls without a `timeout_ms`
+are bounded by `request_timeout_ms`.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from headwater.kafka.errors import (
     IllegalStateError,
     KafkaConfigurationError,
     KafkaTimeoutError,
-    UnknownTopicOrPartitionError,
+    RetriableError,
 )
 from headwater.kafka.errors.codes import translated
 from headwater.kafka.future import Future
-from headwater.kafka.settings import in_force, passed_on, refuse_promises
+from headwater.kafka.settings import in_force, passed_on, refuse_promises, seconds
 from headwater.kafka.structs import ConsumerGroupMetadata, MemberState, OffsetAndMetadata, OffsetAndTimestamp
 from headwater.kafka.topic_name import ensure_valid_topic_name
 
@@ -93,7 +93,8 @@ class KafkaConsumer:
         self._look_again_at = math.inf
         # Read for the iteration and not handed out yet; positions and commits go by what was handed out.
         self._buffer: dict[TopicPartition, deque[ConsumerRecord]] = {}
-        self._sought: dict[TopicPartition, int] = {}
+        # Of the records that were read together with those of the buffer, the last that was handed out.
+        self._last: ConsumerRecord | None = None
         self._consumed = 0
         self._closed = False
         if topics:
@@ -170,7 +171,6 @@ class KafkaConsumer:
         self._topics = self._pattern = self._listening = None
         self._is_assigned_by_hand = False
         self._look_again_at = math.inf
-        self._sought.clear()
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
         """Reads exactly these partitions, without a group's assignment.
@@ -254,7 +254,9 @@ class KafkaConsumer:
                 if not records:
                     del self._buffer[partition]
                 self._consumed += 1
+                self._last = record
                 return record
+            self._last = None
             left = min(max(0.0, deadline - time.monotonic()), _ITERATION_SECONDS)
             found = self._poll(self.config["max_poll_records"], left)
             self._buffer = {partition: deque(records) for partition, records in found.items()}
@@ -262,6 +264,7 @@ class KafkaConsumer:
 
     def _give_back(self, partitions: Iterable[TopicPartition] | None = None) -> None:
         """Forgets what was read for the iteration; it will be read again."""
+        self._last = None
         chosen = list(self._buffer if partitions is None else self._buffer.keys() & set(partitions))
         self._rewind({partition: self._buffer.pop(partition)[0].offset for partition in chosen})
 
@@ -275,11 +278,16 @@ class KafkaConsumer:
     # Positions.
 
     def position(self, partition: TopicPartition, timeout_ms: float | None = None) -> int | None:
-        """Offset of the next record to be handed out."""
+        """Offset of the next record to be handed out; None if it is unknown after `timeout_ms`."""
         self._expect_assigned(partition)
         if partition in self._buffer:
             return self._buffer[partition][0].offset
-        return self._kafka(self._consumer.position, partition)
+        try:
+            return self._kafka(self._consumer.position, partition, timeout=seconds(timeout_ms))
+        except KafkaTimeoutError:
+            if timeout_ms is None:
+                raise
+            return None
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Goes on from `offset`."""
@@ -289,7 +297,6 @@ class KafkaConsumer:
         if partition not in self.assignment():
             raise ValueError(f"{partition} is not assigned to this consumer")
         self._give_back()
-        self._sought[partition] = offset
         self._kafka(self._consumer.seek, partition, offset)
 
     def seek_to_beginning(self, *partitions: TopicPartition) -> None:
@@ -309,10 +316,7 @@ class KafkaConsumer:
             if partition not in assigned:
                 raise ValueError(f"{partition} is not assigned to this consumer")
         self._give_back()
-        chosen = list(partitions or assigned)
-        for partition in chosen:
-            self._sought.pop(partition, None)
-        self._kafka(seek, chosen)
+        self._kafka(seek, list(partitions or assigned))
 
     def pause(self, *partitions: TopicPartition) -> None:
         """Hands out nothing of these partitions until `resume`."""
@@ -338,10 +342,9 @@ class KafkaConsumer:
         return set(self._consumer.paused())
 
     def highwater(self, partition: TopicPartition) -> int | None:
-        """The offset after the last record that could be read when records came last; None before that."""
+        """The offset after the last record of the partition, as of the last fetch; None before the first."""
         self._expect_assigned(partition)
-        lag = self._consumer.lag(partition)
-        return None if lag is None else self._kafka(self._consumer.position, partition) + lag
+        return self._consumer.high_watermark(partition)
 
     def _expect_assigned(self, partition: TopicPartition) -> None:
         expect_partitions([partition])
@@ -356,15 +359,18 @@ class KafkaConsumer:
         Raises:
             IllegalStateError: there is no group.
             CommitFailedError: the group has moved on without this member.
+            KafkaTimeoutError: it took longer than `timeout_ms`; whether it took effect is unknown.
         """
         if self.config["group_id"] is None:
             raise IllegalStateError(_UNCOMMITTED)
         if offsets is None:
             offsets = self._handed_out()
         expect_offsets(offsets)
-        if offsets:
-            self._expect_membership()
-            commit(self._consumer, offsets)
+        if not offsets:
+            return
+        if (refusal := self._refusal()) is not None:
+            raise refusal
+        commit(self._consumer, offsets, timeout_ms)
 
     def commit_async(
         self, offsets: Mapping[TopicPartition, Any] | None = None, callback: Callback | None = None
@@ -376,43 +382,52 @@ class KafkaConsumer:
         if offsets is None:
             offsets = self._handed_out()
         expect_offsets(offsets)
-        return self._commits.start(offsets, callback or self.config["default_offset_commit_callback"])
+        refusal = self._refusal() if offsets else None
+        return self._commits.start(offsets, callback or self.config["default_offset_commit_callback"], refusal)
 
     def _handed_out(self) -> dict[TopicPartition, OffsetAndMetadata]:
         """Positions of the partitions that have one by now; never waits."""
-        positions = {partition: records[0].offset for partition, records in self._buffer.items()}
-        for partition in self.assignment() - positions.keys():
-            if self._consumer.lag(partition) is not None:
-                positions[partition] = self._kafka(self._consumer.position, partition)
-            elif partition in self._sought:
-                positions[partition] = self._sought[partition]
-        return {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in positions.items()}
+        positions: dict[TopicPartition, OffsetAndMetadata] = {}
+        for partition, at in self._kafka(self._consumer.positions).items():
+            offset, leader_epoch = at.offset, _epoch(at.leader_epoch)
+            if partition in self._buffer:
+                last = self._last
+                is_before = last is not None and (last.topic, last.partition) == partition
+                offset = self._buffer[partition][0].offset
+                leader_epoch = last.leader_epoch if last is not None and is_before else -1
+            positions[partition] = OffsetAndMetadata(offset, "", leader_epoch)
+        return positions
 
-    def _expect_membership(self) -> None:
-        if self._topics is not None and self._consumer.member_id is None:
-            raise CommitFailedError("the consumer is not a member of its group: it has not polled yet, or was put out")
+    def _refusal(self) -> CommitFailedError | None:
+        """Why no commit is tried: outside of its group a member to be would overwrite what the members commit."""
+        if self._topics is None or self._consumer.membership is not None:
+            return None
+        return CommitFailedError("the consumer is not a member of its group: it has not polled yet, or was put out")
 
     def committed(
         self, partition: TopicPartition, metadata: bool = False, timeout_ms: float | None = None
     ) -> int | OffsetAndMetadata | None:
-        """The offset that the group has committed, with `metadata` as an `OffsetAndMetadata`; None if there is none."""
+        """The offset that the group has committed, with `metadata` as an `OffsetAndMetadata`; None if there is none.
+
+        Raises:
+            KafkaTimeoutError: there is no answer after `timeout_ms`.
+        """
         if self.config["group_id"] is None:
             raise IllegalStateError(_UNCOMMITTED)
         expect_partitions([partition])
-        found = self._kafka(self._consumer.committed, [partition])[partition]
+        found = self._looked_up(self._consumer.committed, [partition], timeout_ms)[partition]
         if found is None:
             return None
-        epoch = -1 if found.leader_epoch is None else found.leader_epoch
-        return OffsetAndMetadata(found.offset, found.metadata, epoch) if metadata else found.offset
+        at = OffsetAndMetadata(found.offset, found.metadata, _epoch(found.leader_epoch))
+        return at if metadata else at.offset
 
     def group_metadata(self) -> ConsumerGroupMetadata:
         """This consumer's place in its group."""
-        if self.config["group_id"] is None:
-            return ConsumerGroupMetadata()
-        member = self._consumer.member_id
-        state = MemberState.UNJOINED if member is None else MemberState.STABLE
-        instance = self.config["group_instance_id"]
-        return ConsumerGroupMetadata(self.config["group_id"], -1, member or "", instance, state)
+        group, instance = self.config["group_id"], self.config["group_instance_id"]
+        membership = None if group is None else self._consumer.membership
+        if membership is None:
+            return ConsumerGroupMetadata(group, group_instance_id=instance)
+        return ConsumerGroupMetadata(group, membership.generation, membership.member_id, instance, MemberState.STABLE)
 
     # The cluster.
 
@@ -427,33 +442,50 @@ class KafkaConsumer:
     def beginning_offsets(
         self, partitions: Iterable[TopicPartition], timeout_ms: float | None = None
     ) -> dict[TopicPartition, int]:
-        """The first retained offset of each partition."""
-        return self._looked_up(self._consumer.beginning_offsets, list(partitions))
+        """The first retained offset of each partition.
+
+        Raises:
+            KafkaTimeoutError: some are unknown after `timeout_ms`, or do not exist.
+        """
+        return self._looked_up(self._consumer.beginning_offsets, list(partitions), timeout_ms)
 
     def end_offsets(
         self, partitions: Iterable[TopicPartition], timeout_ms: float | None = None
     ) -> dict[TopicPartition, int]:
-        """The offset after the last record of each partition."""
-        return self._looked_up(self._consumer.end_offsets, list(partitions))
+        """The offset after the last record of each partition.
+
+        Raises:
+            KafkaTimeoutError: some are unknown after `timeout_ms`, or do not exist.
+        """
+        return self._looked_up(self._consumer.end_offsets, list(partitions), timeout_ms)
 
     def offsets_for_times(
         self, timestamps: Mapping[TopicPartition, int], timeout_ms: float | None = None
     ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
-        """For each partition the first record not older than a time (ms); None if there is none."""
+        """For each partition the first record not older than a time (ms); None if there is none.
+
+        Raises:
+            KafkaTimeoutError: some are unknown after `timeout_ms`, or do not exist.
+        """
         times = {partition: int(time_ms) for partition, time_ms in timestamps.items()}
         for partition, time_ms in times.items():
             if time_ms < 0:
                 raise ValueError(f"the time for {partition} is {time_ms}, and cannot be negative")
-        found = self._looked_up(self._consumer.offsets_for_times, times)
+        found = self._looked_up(self._consumer.offsets_for_times, times, timeout_ms)
         return {
             partition: None if at is None else OffsetAndTimestamp(at.offset, at.timestamp, _epoch(at.leader_epoch))
             for partition, at in found.items()
         }
 
-    def _looked_up(self, look_up: Callable[[Any], dict[TopicPartition, T]], what: Any) -> dict[TopicPartition, T]:
+    def _looked_up(
+        self, look_up: Callable[..., dict[TopicPartition, T]], what: Any, timeout_ms: float | None
+    ) -> dict[TopicPartition, T]:
         try:
-            return self._kafka(look_up, what) if what else {}
-        except UnknownTopicOrPartitionError as error:
+            return self._kafka(look_up, what, timeout=seconds(timeout_ms)) if what else {}
+        except KafkaTimeoutError:
+            raise
+        except RetriableError as error:
+            # It was tried again until the time was up.
             raise KafkaTimeoutError(str(error)) from error
 
     def bootstrap_connected(self) -> bool:

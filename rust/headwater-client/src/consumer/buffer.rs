@@ -84,7 +84,8 @@ impl Answer {
         allowance: Allowance,
         checksums: Checksums,
     ) -> Result<Cut, ClientError> {
-        let mut cut = Cut { fetched: None, next_offset: offset, records: 0, finished: false };
+        let mut cut =
+            Cut { fetched: None, next_offset: offset, leader_epoch: None, records: 0, finished: false };
         let mut start = None;
         let mut end = self.position;
         let mut aborted = Vec::new();
@@ -100,6 +101,7 @@ impl Answer {
                 check(&view, partition, checksums == Checksums::Verified)?;
                 self.checked_to = self.position + header.size();
             }
+            cut.leader_epoch = header.leader_epoch();
             let before = self.filter.clone();
             let hidden = self.filter.hides(&view);
             let visible = if hidden { 0 } else { count_between(&header, cut.next_offset, i64::MAX) };
@@ -165,6 +167,8 @@ pub(super) struct Cut {
     pub(super) fetched: Option<FetchedPartition>,
     /// The position afterwards.
     pub(super) next_offset: i64,
+    /// Of the last batch passed, wholly or in part.
+    pub(super) leader_epoch: Option<i32>,
     pub(super) records: usize,
     /// Nothing is left of the answer.
     pub(super) finished: bool,

@@ -8,7 +8,7 @@ use super::Shared;
 use super::buffer::{Answer, Marks, next_offset};
 use super::fetched::AbortedTransaction;
 use super::session::Session;
-use super::state::{PartitionState, Position, State, Subscription};
+use super::state::{PartitionState, Position, Reached, State, Subscription};
 use crate::client::Destination;
 use crate::config::IsolationLevel;
 use crate::error::ClientError;
@@ -347,7 +347,8 @@ impl Fetcher {
             match &outcome {
                 Err(_) => partition.not_before = Some(pause),
                 Ok(found) => match found.get(name) {
-                    Some(committed) => partition.found(committed.offset),
+                    Some(committed) => partition
+                        .found(Reached { offset: committed.offset, leader_epoch: committed.leader_epoch }),
                     None => match State::reset_position(self.shared.config.offset_reset(), now_ms) {
                         Some(position) => partition.position = position,
                         None => {
@@ -372,7 +373,9 @@ impl Fetcher {
             let Some(partition) = current(&mut state, name, *version) else { continue };
             partition.resolving = false;
             match outcomes.get(name) {
-                Some(Ok(Some(found))) => partition.found(found.offset),
+                Some(Ok(Some(found))) => {
+                    partition.found(Reached { offset: found.offset, leader_epoch: None })
+                }
                 // No record is that young: begin after the last.
                 Some(Ok(None)) => partition.position = Position::Reset(offsets::LATEST),
                 Some(Err(error)) if !error.retriable() => {

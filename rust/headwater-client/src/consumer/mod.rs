@@ -56,6 +56,8 @@ pub type CommitDone =
 #[derive(Clone)]
 pub struct Consumer {
     inner: Arc<Inner>,
+    /// What its calls may take, if not `default.api.timeout.ms`.
+    limit: Option<Duration>,
 }
 
 struct Inner {
@@ -98,11 +100,21 @@ impl Consumer {
             Some(group) => runtime.spawn("client-group", Member::new(Arc::clone(&shared), group).run()),
             None => shared.left.cancel(),
         }
-        Ok(Self { inner: Arc::new(Inner { shared, _ends_tasks: closing.drop_guard() }) })
+        Ok(Self { inner: Arc::new(Inner { shared, _ends_tasks: closing.drop_guard() }), limit: None })
     }
 
     fn shared(&self) -> &Shared {
         &self.inner.shared
+    }
+
+    /// The same consumer, whose calls through this handle may take so long in place of `default.api.timeout.ms`.
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Self {
+        Self { limit: Some(limit), ..self.clone() }
+    }
+
+    fn limit(&self) -> Duration {
+        self.limit.unwrap_or_else(|| self.shared().api_timeout())
     }
 
     fn open(&self) -> Result<(), ClientError> {
@@ -204,7 +216,7 @@ impl Consumer {
     pub async fn unsubscribe(&self) -> Result<(), ClientError> {
         let shared = self.shared();
         let committed = match shared.config.auto_commit() {
-            true => shared.commit_positions(true).await.map(drop),
+            true => shared.commit_positions(true, self.limit()).await.map(drop),
             false => Ok(()),
         };
         self.replace(Subscription::None, &BTreeSet::new(), BTreeSet::new());
@@ -219,7 +231,7 @@ impl Consumer {
                 changed.await;
             }
         };
-        tokio::time::timeout(shared.api_timeout(), gone).await.ok();
+        tokio::time::timeout(self.limit(), gone).await.ok();
         committed
     }
 
@@ -349,7 +361,7 @@ impl Consumer {
                 changed.await;
             }
         };
-        let after = shared.api_timeout();
+        let after = self.limit();
         let timed_out =
             |_| ClientError::TimedOut { doing: format!("finding the position of {partition}"), after };
         tokio::time::timeout(after, known).await.map_err(timed_out)?
@@ -358,6 +370,11 @@ impl Consumer {
     /// The position of a partition if it is known by now.
     pub fn known_position(&self, partition: &TopicPartition) -> Option<i64> {
         self.shared().state().partitions.get(partition)?.offset()
+    }
+
+    /// The positions that are known by now, as [`commit`](Self::commit) would commit them.
+    pub fn positions(&self) -> BTreeMap<TopicPartition, OffsetAndMetadata> {
+        self.shared().state().reached(|partition| partition.reached())
     }
 
     fn on<T>(
@@ -442,7 +459,7 @@ impl Consumer {
     pub async fn commit(&self) -> Result<BTreeMap<TopicPartition, OffsetAndMetadata>, ClientError> {
         self.open()?;
         self.shared().group()?;
-        self.shared().commit_positions(true).await
+        self.shared().commit_positions(true, self.limit()).await
     }
 
     /// Commits these offsets.
@@ -451,7 +468,7 @@ impl Consumer {
         offsets: &BTreeMap<TopicPartition, OffsetAndMetadata>,
     ) -> Result<(), ClientError> {
         self.open()?;
-        self.shared().commit(offsets).await
+        self.shared().commit(offsets, self.limit()).await
     }
 
     /// Starts a commit in the background (`None`: of all positions). `done` is called on a background task and must return
@@ -462,11 +479,12 @@ impl Consumer {
         done: Option<CommitDone>,
     ) {
         let shared = Arc::clone(&self.inner.shared);
+        let limit = self.limit();
         self.client().runtime().spawn("client-commit", async move {
             let committing = async {
                 match offsets {
-                    None => shared.commit_positions(true).await,
-                    Some(offsets) => shared.commit(&offsets).await.map(|()| offsets),
+                    None => shared.commit_positions(true, limit).await,
+                    Some(offsets) => shared.commit(&offsets, limit).await.map(|()| offsets),
                 }
             };
             let closing = shared.closing.clone();

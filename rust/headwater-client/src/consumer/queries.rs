@@ -18,7 +18,7 @@ impl Consumer {
         let shared = self.shared();
         let wanted: BTreeSet<TopicPartition> = partitions.iter().cloned().collect();
         let mut found =
-            offsets::committed(&shared.client, shared.group()?, Some(&wanted), shared.api_timeout()).await?;
+            offsets::committed(&shared.client, shared.group()?, Some(&wanted), self.limit()).await?;
         Ok(wanted.into_iter().map(|name| (name.clone(), found.remove(&name))).collect())
     }
 
@@ -70,7 +70,7 @@ impl Consumer {
         self.open()?;
         let shared = self.shared();
         let isolation = shared.config.isolation_level;
-        let outcomes = offsets::list(&shared.client, &specs, isolation, shared.api_timeout()).await?;
+        let outcomes = offsets::list(&shared.client, &specs, isolation, self.limit()).await?;
         outcomes.into_iter().map(|(partition, outcome)| Ok((partition, outcome?))).collect()
     }
 
@@ -78,7 +78,7 @@ impl Consumer {
     pub async fn partitions_for(&self, topic: &str) -> Result<Option<Vec<PartitionMetadata>>, ClientError> {
         self.open()?;
         let shared = self.shared();
-        let image = shared.client.refresh_metadata(&[topic], shared.api_timeout()).await?;
+        let image = shared.client.refresh_metadata(&[topic], self.limit()).await?;
         match image.topics.get(topic) {
             Some(Ok(topic)) => Ok(Some(topic.partitions.clone())),
             Some(Err(error)) if !error.is(ErrorCode::UnknownTopicOrPartition) => Err(error.clone()),

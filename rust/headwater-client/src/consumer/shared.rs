@@ -1,6 +1,6 @@
 //! What the polling thread and the tasks of one consumer share, and commits of positions, which any of them makes.
 
-use super::state::{self, State, Subscription};
+use super::state::{State, Subscription};
 use crate::client::Client;
 use crate::config::ConsumerConfig;
 use crate::error::ClientError;
@@ -82,25 +82,22 @@ impl Shared {
     pub(super) async fn commit_positions(
         &self,
         all: bool,
+        limit: Duration,
     ) -> Result<BTreeMap<TopicPartition, OffsetAndMetadata>, ClientError> {
-        let offsets: BTreeMap<TopicPartition, OffsetAndMetadata> = {
-            let state = self.state();
-            let position = |partition: &state::PartitionState| {
-                if all { partition.offset() } else { partition.committable }
-            };
-            let known =
-                state.partitions.iter().filter_map(|(name, p)| Some((name.clone(), position(p)?.into())));
-            known.collect()
-        };
-        self.commit(&offsets).await?;
+        let offsets = self.state().reached(|partition| match all {
+            true => partition.reached(),
+            false => partition.committable,
+        });
+        self.commit(&offsets, limit).await?;
         Ok(offsets)
     }
 
     pub(super) async fn commit(
         &self,
         offsets: &BTreeMap<TopicPartition, OffsetAndMetadata>,
+        limit: Duration,
     ) -> Result<(), ClientError> {
         let committer = self.membership().unwrap_or_else(Committer::nobody);
-        offsets::commit(&self.client, self.group()?, &committer, offsets, self.api_timeout()).await
+        offsets::commit(&self.client, self.group()?, &committer, offsets, limit).await
     }
 }

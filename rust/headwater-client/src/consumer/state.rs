@@ -12,7 +12,7 @@ use super::fetched::FetchedPartition;
 use super::{PollLimits, Polled, RebalanceEvent, RebalanceKind};
 use crate::config::AutoOffsetReset;
 use crate::error::ClientError;
-use crate::offsets;
+use crate::offsets::{self, OffsetAndMetadata};
 use headwater_record::TopicPartition;
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -59,6 +59,21 @@ impl Subscription {
     }
 }
 
+/// A position as it is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reached {
+    /// The offset of the next record.
+    pub(super) offset: i64,
+    /// Leader epoch of the last batch before it; `None` where nothing was read on the way here.
+    pub(super) leader_epoch: Option<i32>,
+}
+
+impl From<Reached> for OffsetAndMetadata {
+    fn from(reached: Reached) -> Self {
+        Self { leader_epoch: reached.leader_epoch, ..Self::from(reached.offset) }
+    }
+}
+
 /// Where a partition is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Position {
@@ -72,7 +87,9 @@ pub(super) enum Position {
 
 pub(super) struct PartitionState {
     pub(super) position: Position,
-    pub(super) committable: Option<i64>,
+    /// Of the last batch before the position; a guess would make a broker take a sound log for a cut one.
+    leader_epoch: Option<i32>,
+    pub(super) committable: Option<Reached>,
     pub(super) fetch_offset: i64,
     /// Nothing that begins here or later is fetched.
     pub(super) fetch_end: Option<i64>,
@@ -97,6 +114,7 @@ impl PartitionState {
         let fetch_offset = if let Position::At(offset) = position { offset } else { -1 };
         Self {
             position,
+            leader_epoch: None,
             committable: None,
             fetch_offset,
             fetch_end: None,
@@ -116,6 +134,7 @@ impl PartitionState {
     /// Goes elsewhere; forgets what was fetched for the old position.
     pub(super) fn go_to(&mut self, position: Position) {
         self.position = position;
+        self.leader_epoch = None;
         if let Position::At(offset) = position {
             self.fetch_offset = offset;
         }
@@ -128,9 +147,10 @@ impl PartitionState {
     }
 
     /// A lookup found the position.
-    pub(super) fn found(&mut self, offset: i64) {
-        self.go_to(Position::At(offset));
-        self.committable = Some(offset);
+    pub(super) fn found(&mut self, found: Reached) {
+        self.go_to(Position::At(found.offset));
+        self.leader_epoch = found.leader_epoch;
+        self.committable = Some(found);
     }
 
     /// Whether records are to be handed out.
@@ -147,6 +167,11 @@ impl PartitionState {
 
     pub(super) fn offset(&self) -> Option<i64> {
         if let Position::At(offset) = self.position { Some(offset) } else { None }
+    }
+
+    /// The position with what is known of the way to it.
+    pub(super) fn reached(&self) -> Option<Reached> {
+        self.offset().map(|offset| Reached { offset, leader_epoch: self.leader_epoch })
     }
 
     pub(super) fn push(&mut self, answer: Answer, next_offset: i64) {
@@ -208,6 +233,15 @@ impl State {
         self.partitions.retain(|partition, _| !gone.contains(partition));
     }
 
+    /// Positions of the assigned partitions that have one, as they are committed.
+    pub(super) fn reached(
+        &self,
+        of: impl Fn(&PartitionState) -> Option<Reached>,
+    ) -> BTreeMap<TopicPartition, OffsetAndMetadata> {
+        let known = self.partitions.iter().filter_map(|(name, p)| Some((name.clone(), of(p)?.into())));
+        known.collect()
+    }
+
     /// Queues an event; the receiver hears when it was dealt with.
     pub(super) fn tell(
         &mut self,
@@ -245,7 +279,7 @@ impl State {
         partition.go_to(position);
         partition.fetch_end = fetch_end;
         if let Position::At(offset) = position {
-            partition.committable = Some(offset);
+            partition.committable = Some(Reached { offset, leader_epoch: None });
         }
         self.errors.retain(|error| match error {
             ClientError::NoOffset { topic, partition }
@@ -270,7 +304,7 @@ impl State {
         self.last_poll = Some(now);
         self.acknowledge();
         for partition in self.partitions.values_mut() {
-            partition.committable = partition.offset();
+            partition.committable = partition.reached();
         }
     }
 
@@ -366,6 +400,9 @@ impl PartitionState {
                 Err(_) => break,
             };
             self.position = Position::At(cut.next_offset);
+            if cut.next_offset > offset {
+                self.leader_epoch = cut.leader_epoch;
+            }
             if cut.finished {
                 self.queued_bytes -= answer.size();
                 self.answers.pop_front();

@@ -3,7 +3,7 @@
 
 use super::buffer::{Allowance, Answer, Checksums, Marks};
 use super::fetched::{AbortedTransaction, FetchedPartition};
-use super::state::{Position, State};
+use super::state::{Position, Reached, State};
 use super::{PollLimits, RebalanceKind};
 use crate::error::ClientError;
 use bytes::Bytes;
@@ -38,6 +38,10 @@ fn marker(kind: ControlType, base: i64, producer: i64) -> Vec<u8> {
 fn answer(bytes: Vec<u8>, aborted: Option<Vec<AbortedTransaction>>) -> Answer {
     let marks = Marks { high_watermark: 100, last_stable_offset: 100, log_start_offset: 0 };
     Answer::new(Bytes::from(bytes), marks, aborted)
+}
+
+fn at(offset: i64, leader_epoch: Option<i32>) -> Reached {
+    Reached { offset, leader_epoch }
 }
 
 fn offsets(fetched: &FetchedPartition) -> Vec<i64> {
@@ -196,11 +200,42 @@ fn a_seek_ends_the_error_that_the_old_position_was_lost_and_no_other() {
     assert!(!state.seek(&TopicPartition::new("sought", 1), Position::At(4), None), "not assigned");
     assert!(state.seek(&names[0], Position::At(4), Some(7)));
     let sought = &state.partitions[&names[0]];
-    assert_eq!((sought.offset(), sought.committable, sought.fetch_end), (Some(4), Some(4), Some(7)));
+    assert_eq!(
+        (sought.offset(), sought.committable, sought.fetch_end),
+        (Some(4), Some(at(4, None)), Some(7))
+    );
     let all = PollLimits { records: usize::MAX, bytes: usize::MAX };
     let error = state.take(all, None, Checksums::Verified).err().unwrap();
     assert!(matches!(&error, ClientError::NoOffset { topic, .. } if **topic == *"lost"), "{error}");
     assert!(state.take(all, None, Checksums::Verified).unwrap().is_none());
+}
+
+/// A committed epoch that is not the one of the last batch read would make a broker that has it take a sound log for one
+/// that was cut.
+#[test]
+fn a_position_knows_the_leader_epoch_of_what_was_read_before_it() {
+    let name = TopicPartition::new("t", 0);
+    let mut state = State::default();
+    state.assign(&BTreeSet::from([name.clone()]), Position::Unknown);
+    let known = |state: &State| state.partitions[&name].reached();
+    assert_eq!(known(&state), None);
+    state.partitions.get_mut(&name).unwrap().found(at(0, Some(2)));
+    assert_eq!(known(&state), Some(at(0, Some(2))), "as it was committed");
+    let epochs = [(3, 0), (4, 5), (-1, 10)].map(|(epoch, base)| {
+        let mut bytes = batch(Compression::None, base, 5, None);
+        bytes[12..16].copy_from_slice(&i32::to_be_bytes(epoch));
+        bytes
+    });
+    state.partitions.get_mut(&name).unwrap().push(answer(epochs.concat(), None), 15);
+    let mut seen = Vec::new();
+    for records in [5, 1, 4, 5] {
+        let limits = PollLimits { records, bytes: usize::MAX };
+        state.take(limits, None, true).unwrap().unwrap();
+        seen.push(known(&state).unwrap());
+    }
+    assert_eq!(seen, [at(5, Some(3)), at(6, Some(4)), at(10, Some(4)), at(15, None)]);
+    assert!(state.seek(&name, Position::At(7), None));
+    assert_eq!(known(&state), Some(at(7, None)), "nothing was read on the way");
 }
 
 #[test]

@@ -251,7 +251,7 @@ impl Member {
 
     /// Commits what counts as processed; with `all`, everything that was handed out.
     async fn commit(&self, all: bool) {
-        if let Err(error) = self.shared.commit_positions(all).await {
+        if let Err(error) = self.shared.commit_positions(all, self.shared.api_timeout()).await {
             tracing::warn!(group = self.group, %error, "automatic commit failed");
         }
     }
@@ -270,7 +270,7 @@ impl Member {
             tokio::select! {
                 biased;
                 () = closing.cancelled() => {}
-                outcome = shared.commit_positions(false) => if let Err(error) = outcome {
+                outcome = shared.commit_positions(false, shared.api_timeout()) => if let Err(error) = outcome {
                     tracing::warn!(group, %error, "automatic commit failed");
                 }
             }
