@@ -230,7 +230,7 @@ fn a_position_knows_the_leader_epoch_of_what_was_read_before_it() {
     let mut seen = Vec::new();
     for records in [5, 1, 4, 5] {
         let limits = PollLimits { records, bytes: usize::MAX };
-        state.take(limits, None, true).unwrap().unwrap();
+        state.take(limits, None, Checksums::Verified).unwrap().unwrap();
         seen.push(known(&state).unwrap());
     }
     assert_eq!(seen, [at(5, Some(3)), at(6, Some(4)), at(10, Some(4)), at(15, None)]);
