@@ -42,6 +42,8 @@ __all__ = ["KafkaProducer"]
 log = logging.getLogger(__name__)
 
 _BYTES = (bytes, bytearray, memoryview, type(None))
+#: How long a producer that nobody closed may take to send what it has.
+_THROWN_AWAY_SECONDS = 5.0
 _CODECS = (None, "gzip", "snappy", "lz4", "zstd")
 _PASSED_ON = (
     "acks",
@@ -115,7 +117,7 @@ class KafkaProducer:
         self._deliveries = Deliveries(self._producer)
         self._closed = False
         # A producer that nobody closes still sends what it has, when it is thrown away or the interpreter ends.
-        self._finalizer = weakref.finalize(self, self._deliveries.close, 1.0)
+        self._finalizer = weakref.finalize(self, self._deliveries.close, _THROWN_AWAY_SECONDS)
 
     def _check(self, given: dict[str, Any]) -> None:
         config = self.config
