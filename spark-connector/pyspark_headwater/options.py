@@ -25,6 +25,7 @@ from pyspark_headwater.offsets import (
     Latest,
     partition_numbers,
 )
+from pyspark_headwater.planning import SHARED_TASK_RECORDS
 from pyspark_headwater.subscription import Subscription, subscription
 
 __all__ = ["OPTIONS", "Option", "ReadOptions", "Relation", "Use", "WriteOptions"]
@@ -146,7 +147,8 @@ OPTIONS = (
         "The least number of tasks; partitions with many records are shared by several.",
         Relation.DIFFERENT,
         "Reached exactly wherever there are as many records; there it is approximate. Without it, partitions that have "
-        "few records for a micro-batch share a task, up to 2,000 records together; there each has its own.",
+        f"few records for a micro-batch share a task, up to {SHARED_TASK_RECORDS:,} records together; there each has "
+        "its own.",
     ),
     Option(
         "maxRecordsPerPartition",

@@ -19,6 +19,15 @@ def drain(consumer: headwater.Consumer, seconds: float = 0.1) -> list[int]:
     return [int(record.value) for record in consumer.poll(max_records=10_000, timeout=seconds)]
 
 
+def share(first: headwater.Consumer, second: headwater.Consumer, deadline: float) -> list[int]:
+    """Polls both until each has partitions; returns what they read."""
+    seen: list[int] = []
+    while not (first.assignment() and second.assignment()):
+        assert time.monotonic() < deadline, "the members never shared"
+        seen += drain(first) + drain(second)
+    return seen
+
+
 @pytest.mark.parametrize("strategy", ["range", "roundrobin", "sticky", "cooperative-sticky"])
 def test_two_members_share_and_one_takes_over(target: Target, topic: str, strategy: str) -> None:
     produce(target, topic, 1_000)
@@ -32,9 +41,7 @@ def test_two_members_share_and_one_takes_over(target: Target, topic: str, strate
     first = headwater.Consumer(target, topic, **settings)
     second = headwater.Consumer(target, topic, **settings)
     deadline = time.monotonic() + 60
-    while not (first.assignment() and second.assignment()):
-        assert time.monotonic() < deadline, "the members never shared"
-        seen += drain(first) + drain(second)
+    seen += share(first, second, deadline)
     assert len(first.assignment()) + len(second.assignment()) == 3
     while len(seen) < 1_000 and time.monotonic() < deadline:
         seen += drain(first) + drain(second)
@@ -77,10 +84,7 @@ def test_unsubscribing_does_not_wait_for_a_poll_that_gives_partitions_up(target:
     deadline = time.monotonic() + 60
     with headwater.Consumer(target, topic, **settings) as first:
         with headwater.Consumer(target, topic, **settings) as second:
-            while not (first.assignment() and second.assignment()):
-                assert time.monotonic() < deadline, "the members never shared"
-                drain(first)
-                drain(second)
+            share(first, second, deadline)
         # Time enough to hear that the other has left, and that all must be given up for a new share.
         time.sleep(1)
         began = time.monotonic()
@@ -97,10 +101,7 @@ def test_a_subscription_that_changes_during_a_rebalance_is_noticed(target: Targe
     deadline = time.monotonic() + 60
     with headwater.Consumer(target, topic, **settings) as first:
         with headwater.Consumer(target, topic, **settings) as second:
-            while not (first.assignment() and second.assignment()):
-                assert time.monotonic() < deadline, "the members never shared"
-                drain(first)
-                drain(second)
+            share(first, second, deadline)
         time.sleep(1)
         first.subscribe(other)
         while {partition.topic for partition in first.assignment()} != {other}:

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// Capacities are multiples of this, so that a buffer fits the next one's length, too.
+/// Capacities are multiples of this, so that a buffer fits the next one's length, too. Smaller buffers are cheap to have
+/// anew, and are not rounded up and not kept.
 const GRAIN_BYTES: usize = 256 * 1024;
 /// A buffer is given to whom it has at most so many times the room that is needed, rounded up.
 const ROOM_TIMES_MAX: usize = 4;
@@ -40,6 +41,9 @@ impl Recycler {
     /// An empty buffer with room for `capacity` bytes at least, and not for many times as much: who keeps it keeps all of
     /// it. One used before if there is one.
     pub fn take(&self, capacity: usize) -> Vec<u8> {
+        if capacity < GRAIN_BYTES {
+            return Vec::with_capacity(capacity);
+        }
         let wanted = capacity.next_multiple_of(GRAIN_BYTES);
         let fits = |buffer: &Vec<u8>| {
             (capacity..=wanted.saturating_mul(ROOM_TIMES_MAX)).contains(&buffer.capacity())
@@ -62,7 +66,7 @@ impl Shelf {
     }
 
     fn put(&self, mut buffer: Vec<u8>) {
-        if buffer.capacity() == 0 || buffer.capacity() > self.bytes_max {
+        if !(GRAIN_BYTES..=self.bytes_max).contains(&buffer.capacity()) {
             return;
         }
         buffer.clear();
@@ -114,16 +118,20 @@ mod tests {
     #[test]
     fn a_buffer_comes_back_when_its_last_slice_is_dropped() {
         let recycler = Recycler::new(1 << 20);
-        let first = filled(&recycler, 1000);
+        let first = filled(&recycler, GRAIN_BYTES);
         let address = first.as_ptr();
         let slice = first.slice(10..20);
         drop(first);
-        assert_ne!(filled(&recycler, 1000).as_ptr(), address, "while a slice is there it is nobody else's");
+        assert_ne!(
+            filled(&recycler, GRAIN_BYTES).as_ptr(),
+            address,
+            "while a slice is there it is nobody else's"
+        );
         recycler.shelf.free().clear();
         assert_eq!(*slice, [7; 10]);
         drop(slice);
-        let again = filled(&recycler, 900);
-        assert_eq!((again.as_ptr(), again.len()), (address, 900));
+        let again = filled(&recycler, GRAIN_BYTES);
+        assert_eq!((again.as_ptr(), again.len()), (address, GRAIN_BYTES));
     }
 
     #[test]
@@ -139,7 +147,7 @@ mod tests {
     #[test]
     fn sizes_that_nobody_asks_for_make_way() {
         let recycler = Recycler::new(4 * GRAIN_BYTES);
-        drop([filled(&recycler, 1), filled(&recycler, 1)]);
+        drop([filled(&recycler, GRAIN_BYTES), filled(&recycler, GRAIN_BYTES)]);
         drop([filled(&recycler, 2 * GRAIN_BYTES), filled(&recycler, 2 * GRAIN_BYTES)]);
         let sizes: Vec<usize> = recycler.shelf.free().iter().map(Vec::capacity).collect();
         assert_eq!(sizes, [2 * GRAIN_BYTES; 2]);
@@ -149,7 +157,7 @@ mod tests {
     fn a_small_need_pins_no_large_buffer() {
         let recycler = Recycler::new(64 * GRAIN_BYTES);
         drop(filled(&recycler, 32 * GRAIN_BYTES));
-        let small = filled(&recycler, 1);
+        let small = filled(&recycler, GRAIN_BYTES);
         assert_eq!(kept(&recycler), 32 * GRAIN_BYTES);
         drop(small);
         assert!(filled(&recycler, 9 * GRAIN_BYTES).len() == 9 * GRAIN_BYTES);
@@ -157,10 +165,11 @@ mod tests {
     }
 
     #[test]
-    fn empty_buffers_are_not_kept() {
-        let recycler = Recycler::new(GRAIN_BYTES);
-        drop(recycler.share(Vec::new()));
+    fn small_buffers_are_neither_rounded_up_nor_kept() {
+        let recycler = Recycler::new(8 * GRAIN_BYTES);
+        drop([recycler.share(Vec::new()), filled(&recycler, 1), filled(&recycler, GRAIN_BYTES - 1)]);
         assert!(recycler.shelf.free().is_empty());
+        assert!(recycler.take(1000).capacity() < GRAIN_BYTES);
     }
 
     #[test]

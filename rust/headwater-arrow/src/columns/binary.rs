@@ -13,8 +13,6 @@ use crate::BytesLayout;
 
 /// Values that fit into the view itself.
 const INLINE_MAX: usize = 12;
-/// Columns of so many bytes have buffers that are used again.
-const LARGE_BYTES: usize = 256 * 1024;
 /// Bytes of buffers kept for the batches to come; readers rarely hold more than two batches.
 const FREE_BYTES_MAX: usize = 32 << 20;
 
@@ -94,10 +92,8 @@ impl BinaryColumn {
                 let ends = std::mem::replace(ends, vec![0]);
                 let offsets = OffsetBuffer::new(ScalarBuffer::from(ends));
                 // The next batch is probably as large.
-                let large = data.len() >= LARGE_BYTES;
-                let next = if large { recycler.take(data.len()) } else { Vec::with_capacity(data.len()) };
-                let data = std::mem::replace(data, next);
-                let data = if large { Buffer::from(recycler.share(data)) } else { Buffer::from_vec(data) };
+                let next = recycler.take(data.len());
+                let data = Buffer::from(recycler.share(std::mem::replace(data, next)));
                 Ok(Arc::new(BinaryArray::try_new(offsets, data, nulls)?))
             }
             Content::Views(views) => {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// Read at a time while small frames are expected.
 const READ_BYTES: usize = 16 * 1024;
-/// A frame of this length gets a buffer of its own, which is used again when the frame is done with.
+/// A frame of this length gets a buffer of its own, into which it is read without a copy.
 const LARGE_BYTES: usize = 64 * 1024;
 /// Room made at once for a frame whose length is known; beyond it, the buffer grows as bytes arrive.
 const RESERVE_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -112,11 +112,9 @@ fn join(mut frame: Frame, recycler: &Recycler) -> Bytes {
     if frame.len() == 1 {
         return frame.swap_remove(0);
     }
-    let length = frame.iter().map(Bytes::len).sum();
-    let large = length >= LARGE_BYTES;
-    let mut whole = if large { recycler.take(length) } else { Vec::with_capacity(length) };
+    let mut whole = recycler.take(frame.iter().map(Bytes::len).sum());
     frame.iter().for_each(|chunk| whole.extend_from_slice(chunk));
-    if large { recycler.share(whole) } else { whole.into() }
+    recycler.share(whole)
 }
 
 pub(crate) struct TcpReader {
