@@ -6,7 +6,9 @@
 
 Produce is one call per record on every side, idempotent, acks=all, the same linger, batch size and codec, and every
 record's delivery is confirmed. Consume reads key, value, offset and timestamp of every record in Python. Arrow rows
-reduce every column. Whether a reader checks CRCs is said in its row. A ratio compares with the best other client.
+reduce every column. Whether a reader checks CRCs is said in its row, and how the bytes come to ours: over TCP, lent
+(segments of the server read by descriptors, as a consumer on the same machine does by default), or in place (the broker
+is in the reader's process). A ratio compares with the best other client.
 """
 
 from __future__ import annotations
@@ -166,9 +168,9 @@ def produce_kafka_python(bootstrap: str, topic: str, value: bytes, count: int) -
 # --- consume: key, value, offset and timestamp of every record are read in Python ---------------------------------
 
 
-def consume_headwater(bootstrap: str, topic: str, partitions: int, count: int) -> int:
+def consume_headwater(bootstrap: str, topic: str, partitions: int, count: int, *, lent: bool) -> int:
     seen = checksum = 0
-    with headwater.Consumer(bootstrap, [topic]) as consumer:
+    with headwater.Consumer(bootstrap, [topic], headwater_local_reads=lent) as consumer:
         while seen < count:
             for r in consumer.poll(max_records=10_000, timeout=10):
                 checksum += len(r.value) + (r.key is not None) + (r.offset & 1) + (r.timestamp & 1)
@@ -239,8 +241,8 @@ def reduce_columns(batches: Iterator[object]) -> int:
     return rows
 
 
-def scan_arrow(target: object, topic: str) -> int:
-    return reduce_columns(iter(pa.RecordBatchReader.from_stream(headwater.scan(topic, target))))
+def scan_arrow(target: object, topic: str, config: dict[str, object] | None) -> int:
+    return reduce_columns(iter(pa.RecordBatchReader.from_stream(headwater.scan(topic, target, config=config))))
 
 
 # --- the table -----------------------------------------------------------------------------------------------------
@@ -255,7 +257,8 @@ PRODUCERS = {
     "kafka-python": produce_kafka_python,
 }
 CONSUMERS = {
-    "headwater, CRC checked": consume_headwater,
+    "headwater lent, CRC checked": partial(consume_headwater, lent=True),
+    "headwater over TCP, CRC checked": partial(consume_headwater, lent=False),
     "confluent-kafka, no CRC": consume_confluent,
     "aiokafka, CRC checked": consume_aiokafka,
     "kafka-python, CRC checked": consume_kafka_python,
@@ -298,7 +301,9 @@ def bench_consume(server: Server, arguments: argparse.Namespace) -> list[Row]:
         for who, consume in CONSUMERS.items():
             run = partial(consume, server.bootstrap, topic, partitions, count)
             rows.append(timed(f"consume {record_bytes} B", who, count, record_bytes, run))
-        rows += columnar(server.bootstrap, topic, record_bytes, count, "over TCP")
+        rows += columnar(server.bootstrap, topic, record_bytes, count, "lent")
+        scan = partial(scan_arrow, server.bootstrap, topic, {"headwater.local.reads": False})
+        rows.append(timed(f"arrow {record_bytes} B", "headwater over TCP, CRC checked", count, record_bytes, scan))
     return rows
 
 
@@ -315,7 +320,7 @@ def bench_in_place(data: Path, arguments: argparse.Namespace) -> list[Row]:
 def columnar(target: str | headwater.Broker, topic: str, record_bytes: int, count: int, how: str) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         export = partial(headwater.Admin(target).export, topic, Path(folder) / "out", progress=False)
-        scan = partial(scan_arrow, target, topic)
+        scan = partial(scan_arrow, target, topic, None)
         return [
             timed(f"arrow {record_bytes} B", f"headwater {how}, CRC checked", count, record_bytes, scan),
             timed(

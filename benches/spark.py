@@ -96,6 +96,8 @@ class Topic(NamedTuple):
     records: int
     value_bytes: int
     partitions: int
+    #: The server's process where it is no child of this one.
+    pid: int | None = None
 
     @property
     def delay_sum(self) -> int:
@@ -245,13 +247,14 @@ def stream_batches(spark: SparkSession, who: str, topic: Topic) -> tuple[int, fl
 # --- one run ---------------------------------------------------------------------------------------------------------
 
 
-def best(work: str, who: str, server: str, repeat: int, run: Callable[[], int | tuple[int, float]]) -> Row:
+def best(work: str, who: str, topic: Topic, repeat: int, run: Callable[[], int | tuple[int, float]]) -> Row:
     """Runs a work several times; one that knows better than the clock what it took says so."""
+    server = topic.server if who in ("headwater", "kafka") else "-"
     rows = []
     for _ in range(repeat):
-        began, cpu_began = time.perf_counter(), cpu_seconds_of_descendants()
+        began, cpu_began = time.perf_counter(), cpu_seconds_of_all(topic)
         done = run()
-        seconds, cpu = time.perf_counter() - began, cpu_seconds_of_descendants() - cpu_began
+        seconds, cpu = time.perf_counter() - began, cpu_seconds_of_all(topic) - cpu_began
         if isinstance(done, tuple):
             done, seconds = done
         rows.append(Row(work, who, server, done, seconds, cpu))
@@ -283,8 +286,7 @@ def measure(spark: SparkSession, topic: Topic, arguments: argparse.Namespace, ex
                 run = partial(stream_rows if work == "stream" else stream_batches, spark, who, topic)
             else:
                 continue
-            where = topic.server if who in ("headwater", "kafka") else "-"
-            rows.append(best(work, who, where, arguments.repeat, run))
+            rows.append(best(work, who, topic, arguments.repeat, run))
     return rows
 
 
@@ -300,6 +302,11 @@ def cpu_seconds(pid: int, *, with_ended_children: bool = False) -> float:
     except FileNotFoundError:
         return 0.0
     return sum(map(int, fields[11 : 15 if with_ended_children else 13])) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds_of_all(topic: Topic) -> float:
+    """Of Spark, its workers and the topic's server."""
+    return cpu_seconds_of_descendants() + (cpu_seconds(topic.pid) if topic.pid else 0.0)
 
 
 def cpu_seconds_of_descendants() -> float:
@@ -333,11 +340,12 @@ def export(server: Server, topic: Topic, exported: Path) -> float:
 
 
 @contextmanager
-def apache_kafka(folder: Path) -> Iterator[str]:
+def apache_kafka(folder: Path) -> Iterator[tuple[str, int]]:
+    """Its address and its process, which the script that started it has left behind."""
     environment = {**os.environ, "KAFKA_DATA": str(folder / "apache-kafka"), "KAFKA_PORT": "29192"}
     started = subprocess.run([KAFKA_SH, "start"], env=environment, check=True, stdout=subprocess.PIPE, text=True)
     try:
-        yield started.stdout.strip()
+        yield started.stdout.strip(), int((folder / "apache-kafka" / "node" / "pid").read_text())
     finally:
         subprocess.run([KAFKA_SH, "stop"], env=environment, check=True)
 
@@ -363,8 +371,8 @@ def run(spark: SparkSession, folder: Path, records: int, value_bytes: int, argum
             rate = export(server, topic, exported)
             rows += measure(spark, topic, arguments, exported)
     if "apache" in arguments.servers:
-        with apache_kafka(folder) as bootstrap:
-            topic = Topic("Apache Kafka", bootstrap, records, value_bytes, arguments.partitions)
+        with apache_kafka(folder) as (bootstrap, pid):
+            topic = Topic("Apache Kafka", bootstrap, records, value_bytes, arguments.partitions, pid)
             fill_all(topic)
             # The exported files are the same ones; they have been measured.
             shutil.rmtree(exported, ignore_errors=True)

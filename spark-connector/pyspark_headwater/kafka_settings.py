@@ -21,6 +21,7 @@ CLIENT = frozenset(
         "client.id",
         "connections.max.idle.ms",
         "headwater.connection.queue.requests.max",
+        "headwater.local.reads",
         "headwater.receive.bytes.max",
         "metadata.max.age.ms",
         "reconnect.backoff.max.ms",

@@ -8,6 +8,7 @@
 //! | task | who starts it | when it ends | channels |
 //! |---|---|---|---|
 //! | `accept-tcp`, one per listener | [`Broker::start`] | the broker stops | starts connections |
+//! | `accept-local` | [`Broker::start`], with a TCP listener | the broker stops | starts connections |
 //! | `accept-memory` | [`Broker::start`] | the broker stops, or another one takes the node id | starts connections |
 //! | `connection`, one each | the accepting tasks | the client leaves, is idle or misbehaves; the broker stops | none |
 //! | `reconcile-partitions` | [`Broker::start`] | the broker stops | metadata images in, [`Node::applied`] out |
@@ -27,7 +28,7 @@ use headwater_controller::{
     BrokerError, BrokerRegistration, Controller, ControllerOptions, Endpoint, METADATA_DIRECTORY,
 };
 use headwater_env::Env;
-use headwater_env::net::{MemoryNetwork, TcpListener, listen};
+use headwater_env::net::{LocalListener, MemoryNetwork, TcpListener, listen, listen_local};
 use headwater_log::{Log, LogDir, LogDirOptions, OpenDirError, StorageError};
 use headwater_record::Uuid;
 use tokio::sync::watch;
@@ -38,7 +39,7 @@ use crate::config::{BrokerConfig, ConfigError, Listener, PLAINTEXT};
 use crate::coordinator::GroupCoordinator;
 use crate::handlers::FetchSessions;
 use crate::metrics::Metrics;
-use crate::network::{Limits, accept_memory, accept_tcp};
+use crate::network::{Limits, accept_local, accept_memory, accept_tcp};
 use crate::node::Node;
 use crate::partition::{CreatedPartitions, PartitionTable, open_partitions};
 use crate::policy::TablePolicy;
@@ -123,6 +124,7 @@ async fn start_in<E: Env>(
 ) -> Result<BrokerHandle<E>, StartError> {
     let node_id = config.node_id();
     let sockets = bind(config.listeners()).await?;
+    let local = if sockets.is_empty() { None } else { bind_local(&env, &config) };
     let options = ControllerOptions {
         cluster_id: Some(log_dir.cluster_id()),
         config_policy: Arc::new(TablePolicy::new(config.clone())),
@@ -137,6 +139,7 @@ async fn start_in<E: Env>(
         node_id,
         groups: GroupCoordinator::new(env.clone(), &config, coordinator_metrics, tasks.clone(), stop.clone()),
         limits: Limits::new(&config),
+        local_name: local.as_ref().map(|(name, _)| name.clone()),
         fetch_sessions: FetchSessions::new(config.count("max.incremental.fetch.session.cache.slots")),
         config,
         controller,
@@ -170,6 +173,9 @@ async fn start_in<E: Env>(
     for (listener, socket, address) in sockets {
         tracing::info!(node_id, listener = listener.name, %address, "listening");
         node.spawn("accept-tcp", accept_tcp(node.clone(), listener.name.into(), socket));
+    }
+    if let Some((_, listener)) = local {
+        node.spawn("accept-local", accept_local(node.clone(), PLAINTEXT.into(), listener));
     }
     if let Some(memory) = memory {
         let listener = memory.listen(node_id);
@@ -207,6 +213,19 @@ async fn bind(listeners: &[Listener]) -> Result<Vec<Bound>, StartError> {
         bound.push((listener.clone(), socket, address));
     }
     Ok(bound)
+}
+
+/// Where processes of this machine may connect to be lent segments: a name that nobody can guess or have taken.
+/// Without it they read by TCP.
+fn bind_local<E: Env>(env: &E, config: &BrokerConfig) -> Option<(Arc<str>, LocalListener)> {
+    if !config.flag("headwater.local.reads.enable") {
+        return None;
+    }
+    let mut secret = [0; 16];
+    env.fill_random(&mut secret);
+    let name = format!("headwater-{}", Uuid::from_bytes(secret));
+    let bound = listen_local(&name).inspect_err(|error| tracing::debug!(%error, "no local reads"));
+    Some((name.into(), bound.ok()?))
 }
 
 fn registration<E: Env>(node: &Node<E>, addresses: &[(Listener, SocketAddr)]) -> BrokerRegistration {

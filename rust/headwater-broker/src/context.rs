@@ -41,6 +41,8 @@ impl fmt::Display for Principal {
 pub(crate) enum PeerAddress {
     /// A TCP peer.
     Tcp(SocketAddr),
+    /// A process on the same machine, by a local socket.
+    Local,
     /// A client in the same process.
     Memory,
 }
@@ -50,6 +52,7 @@ impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PeerAddress::Tcp(address) => write!(f, "/{}", address.ip()),
+            PeerAddress::Local => f.write_str("/local"),
             PeerAddress::Memory => f.write_str("/in-memory"),
         }
     }
@@ -66,6 +69,13 @@ pub(crate) struct ConnectionContext {
     pub(crate) peer: PeerAddress,
     /// The address of ours that it has reached; `None` for memory.
     pub(crate) local: Option<IpAddr>,
+}
+
+impl ConnectionContext {
+    /// Whether the other end has come by TCP from the address that it reached, and so is on this machine.
+    pub(crate) fn is_from_this_machine(&self) -> bool {
+        matches!(self.peer, PeerAddress::Tcp(peer) if self.local == Some(peer.ip()))
+    }
 }
 
 /// One request, apart from its body.

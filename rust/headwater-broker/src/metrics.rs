@@ -29,6 +29,7 @@ pub struct Metrics {
     pub(crate) bytes_in: Counter,
     pub(crate) bytes_out: Counter,
     pub(crate) sendfile_bytes: Counter,
+    pub(crate) lent_bytes: Counter,
     pub(crate) request_memory_waits: Counter,
     pub(crate) connection_limit_waits: Counter,
     pub(crate) produced_bytes: Counter,
@@ -59,6 +60,7 @@ impl Metrics {
             bytes_in: Counter::default(),
             bytes_out: Counter::default(),
             sendfile_bytes: Counter::default(),
+            lent_bytes: Counter::default(),
             request_memory_waits: Counter::default(),
             connection_limit_waits: Counter::default(),
             produced_bytes: Counter::default(),
@@ -73,7 +75,7 @@ impl Metrics {
         registry.register("connections", "Open connections", metrics.connections.clone());
         registry.register("fetch_sessions", "Fetch sessions remembered", metrics.fetch_sessions.clone());
         metrics.group_coordinator.register(&mut registry, "group_coordinator", "groups");
-        let counters: [(&str, &str, &Counter); 12] = [
+        let counters: [(&str, &str, &Counter); 13] = [
             (
                 "connections_refused",
                 "Connections closed at once because of max.connections",
@@ -85,8 +87,13 @@ impl Metrics {
                 &metrics.connections_failed,
             ),
             ("bytes_in", "Bytes of requests", &metrics.bytes_in),
-            ("bytes_out", "Bytes of replies, those sent by sendfile included", &metrics.bytes_out),
+            ("bytes_out", "Bytes of replies, those sent by sendfile and lent included", &metrics.bytes_out),
             ("sendfile_bytes", "Bytes sent from segment files by sendfile", &metrics.sendfile_bytes),
+            (
+                "lent_bytes",
+                "Bytes of segment files that clients on this machine read by a descriptor",
+                &metrics.lent_bytes,
+            ),
             (
                 "request_memory_waits",
                 "Requests that waited for memory before they were read",
@@ -136,6 +143,11 @@ impl Metrics {
     /// Bytes that went from segment files to sockets without passing through this process.
     pub fn sendfile_bytes(&self) -> u64 {
         self.sendfile_bytes.get()
+    }
+
+    /// Bytes of segment files that clients on this machine read by a descriptor they were given.
+    pub fn lent_bytes(&self) -> u64 {
+        self.lent_bytes.get()
     }
 
     /// Calls of fsync for segment files, as of the last look at the data directory.

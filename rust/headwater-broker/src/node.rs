@@ -41,6 +41,8 @@ pub(crate) struct Node<E: Env> {
     pub(crate) limits: Limits,
     /// Metrics.
     pub(crate) metrics: Metrics,
+    /// Where processes of the same machine may connect besides TCP, if they may.
+    pub(crate) local_name: Option<Arc<str>>,
     /// Fetch sessions of all connections.
     pub(crate) fetch_sessions: FetchSessions,
     /// The groups that this broker coordinates.

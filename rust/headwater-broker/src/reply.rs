@@ -1,16 +1,20 @@
 //! A reply: the response header and body as chunks, each of them bytes or a range of a segment file.
 //!
 //! The same chunks serve every kind of connection: plaintext TCP gathers the bytes into vectored writes and
-//! sends file ranges with `sendfile`; memory connections read the ranges into `Bytes`. A reply does not
-//! contain its own length prefix; the connection adds it.
+//! sends file ranges with `sendfile`; local connections lend large ones; memory connections read the ranges
+//! into `Bytes`. A reply does not contain its own length prefix; the connection adds it.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use headwater_env::{Disk, Env};
+use headwater_env::{Disk, DiskFile, Env};
 use headwater_protocol::{EncodeError, Message, ResponseHeader, Writer};
 
 use crate::context::RequestContext;
+
+/// A range of a segment that is larger than this is read on the blocking pool, since it may be cold.
+const INLINE_READ_BYTES_MAX: usize = 1024 * 1024;
 
 /// A piece of a reply.
 pub(crate) enum Chunk<E: Env> {
@@ -39,6 +43,26 @@ impl<E: Env> Chunk<E> {
             Chunk::File(range) => range.length,
         }
     }
+}
+
+impl<E: Env> FileRange<E> {
+    /// The bytes of the range.
+    pub(crate) async fn read(self, env: &E) -> io::Result<Bytes> {
+        let is_large = self.length > INLINE_READ_BYTES_MAX;
+        let read = move || {
+            let mut bytes = vec![0; self.length];
+            self.file.read_exact_at(&mut bytes, self.position)?;
+            Ok(Bytes::from(bytes))
+        };
+        if is_large { env.blocking(read).await } else { read() }
+    }
+}
+
+/// What stands before a reply in a byte stream: its length.
+pub(crate) fn length_prefix<E: Env>(chunks: &[Chunk<E>]) -> io::Result<Bytes> {
+    let length: usize = chunks.iter().map(Chunk::length).sum();
+    let length = i32::try_from(length).map_err(|_| io::Error::other("a reply of more than 2 GiB"))?;
+    Ok(Bytes::copy_from_slice(&length.to_be_bytes()))
 }
 
 /// What goes back for one request.

@@ -2,14 +2,15 @@
 //!
 //! An unknown version is answered in version 0 with UNSUPPORTED_VERSION and the range of ApiVersions alone,
 //! so that a newer client can come down; the connection stays. Feature tags are left out while there is no
-//! finalised feature: librdkafka 2.0 gives up on an answer that has them empty.
+//! finalised feature: librdkafka 2.0 gives up on an answer that has them empty. Our own client on the same
+//! machine is told where it may read segments by a descriptor; nobody else sees that field.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use headwater_env::Env;
 use headwater_protocol::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
-use headwater_protocol::{ApiKey, ErrorCode, Reader, RequestHeader};
+use headwater_protocol::{ApiKey, ErrorCode, Reader, RequestHeader, Str};
 
 use super::{HandlerResult, advertised};
 use crate::context::{Call, ConnectionContext, RequestContext};
@@ -17,6 +18,9 @@ use crate::reply::{HandlerError, Reply};
 
 /// From this version on clients say what software they are.
 const SOFTWARE_NAME_SINCE: i16 = 3;
+
+/// What our client calls itself.
+const OWN_SOFTWARE_NAME: &str = "headwater";
 
 /// Answers with the table.
 pub(crate) async fn handle<E: Env>(call: Call<E>, request: ApiVersionsRequest) -> HandlerResult<E> {
@@ -30,8 +34,12 @@ pub(crate) async fn handle<E: Env>(call: Call<E>, request: ApiVersionsRequest) -
         return call.reply(&response);
     }
     let api_keys = advertised::<E>().map(|(key, min, max)| api(key, min, max)).collect();
+    let is_ours = &*request.client_software_name == OWN_SOFTWARE_NAME;
+    let may_come = is_ours && call.context.connection.is_from_this_machine();
+    let local_name = call.node.local_name.as_deref().filter(|_| may_come).map(Str::from);
     call.reply(&ApiVersionsResponse {
         api_keys,
+        local_name,
         throttle_time_ms: call.throttle_ms(),
         ..ApiVersionsResponse::default()
     })

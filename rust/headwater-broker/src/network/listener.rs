@@ -1,13 +1,15 @@
 //! Accepting connections.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_env::Env;
-use headwater_env::net::{MemoryConnection, MemoryListener, TcpListener};
+use headwater_env::net::{LocalListener, MemoryConnection, MemoryListener, TcpListener};
 
 use super::connection::Connection;
+use super::local::LocalTransport;
 use super::memory::MemoryTransport;
 use super::tcp::TcpTransport;
 use super::{ConnectionError, Transport};
@@ -33,6 +35,30 @@ pub(crate) async fn accept_tcp<E: Env>(node: Arc<Node<E>>, name: Arc<str>, liste
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(REST_AFTER_FAILURE).await;
+            }
+        }
+    }
+}
+
+/// Accepts connections of the same user's processes on this machine until the broker stops.
+pub(crate) async fn accept_local<E: Env>(node: Arc<Node<E>>, name: Arc<str>, listener: LocalListener) {
+    loop {
+        let accepted = tokio::select! { biased;
+            () = node.stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok(stream) => {
+                let context = context(&name, PeerAddress::Local, None);
+                let (env, limits, metrics) = (node.env.clone(), node.limits.clone(), node.metrics.clone());
+                serve(&node, context, LocalTransport::new(env, stream, limits, metrics));
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                tracing::debug!("another user's process was turned away");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a local connection could not be accepted");
                 tokio::time::sleep(REST_AFTER_FAILURE).await;
             }
         }

@@ -3,17 +3,14 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
+use headwater_env::Env;
 use headwater_env::net::{MemoryConnection, MemoryReceiver, MemorySender};
-use headwater_env::{DiskFile, Env};
 use headwater_protocol::FrameError;
 
 use super::limits::Limits;
 use super::{ConnectionError, Frame, Transport};
 use crate::metrics::Metrics;
-use crate::reply::{Chunk, FileRange};
-
-/// A range of a segment that is larger than this is read on the blocking pool, since it may be cold.
-const INLINE_READ_BYTES_MAX: usize = 1024 * 1024;
+use crate::reply::Chunk;
 
 /// A connection of a client in the same process.
 pub(super) struct MemoryTransport<E: Env> {
@@ -36,15 +33,6 @@ impl<E: Env> MemoryTransport<E> {
     ) -> MemoryTransport<E> {
         let (sender, receiver) = connection.split();
         MemoryTransport { env, sender, receiver, waiting: None, limits, metrics }
-    }
-
-    async fn read(&self, range: FileRange<E>) -> io::Result<Bytes> {
-        let read = move || {
-            let mut bytes = vec![0; range.length];
-            range.file.read_exact_at(&mut bytes, range.position)?;
-            Ok(Bytes::from(bytes))
-        };
-        if range.length > INLINE_READ_BYTES_MAX { self.env.blocking(read).await } else { read() }
     }
 }
 
@@ -83,7 +71,7 @@ impl<E: Env> Transport<E> for MemoryTransport<E> {
                 self.metrics.bytes_out.inc_by(chunk.length() as u64);
                 frame.push(match chunk {
                     Chunk::Bytes(bytes) => bytes,
-                    Chunk::File(range) => self.read(range).await?,
+                    Chunk::File(range) => range.read(&self.env).await?,
                 });
             }
             self.sender.send(frame).await?;

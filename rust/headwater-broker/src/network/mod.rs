@@ -1,14 +1,14 @@
 //! Connections, from bytes to handlers and back.
 //!
 //! ```text
-//!   TCP bytes ──▶ FrameBuffer ─┐                ┌─▶ ready ───────────▶ outbox ──▶ vectored write, sendfile
-//!                              ├─▶ connection ──┤                        ▲
-//!   memory frames ─────────────┘   (one task)   └─▶ FuturesOrdered ──────┘ in request order
+//!   TCP, local bytes ──▶ FrameBuffer ─┐                ┌─▶ ready ───────────▶ outbox ──▶ vectored write,
+//!                                     ├─▶ connection ──┤                        ▲         sendfile, descriptor
+//!   memory frames ────────────────────┘   (one task)   └─▶ FuturesOrdered ──────┘ in request order
 //! ```
 //!
 //! A connection is one task. It reads a frame, decodes the header and polls the handler once before it
 //! looks at the next frame: so requests take effect in arrival order, and only waits overlap. What is not
-//! ready then goes into an ordered queue; replies leave in request order. TCP and memory share everything
+//! ready then goes into an ordered queue; replies leave in request order. All of them share everything
 //! above [`Transport`]. Deliberately absent: TLS and SASL.
 
 mod connection;
@@ -16,7 +16,9 @@ mod dispatch;
 mod frame;
 mod limits;
 mod listener;
+mod local;
 mod memory;
+mod stream;
 mod tcp;
 
 use std::io;
@@ -28,7 +30,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::reply::Chunk;
 
 pub(crate) use limits::Limits;
-pub(crate) use listener::{accept_memory, accept_tcp};
+pub(crate) use listener::{accept_local, accept_memory, accept_tcp};
 
 /// A request as it came in, with the memory it was admitted for.
 pub(crate) struct Frame {

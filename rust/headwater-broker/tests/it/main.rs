@@ -4,6 +4,7 @@ mod client;
 mod configs;
 mod fetch;
 mod hostile;
+mod local;
 mod metadata;
 mod network;
 mod produce;

@@ -1,6 +1,6 @@
 //! Settings that producer, consumer and admin share: connections, retries, metadata.
 
-use super::value::{BYTES, COUNT, MILLISECONDS, TEXT, TIMEOUT};
+use super::value::{BYTES, COUNT, FLAG, MILLISECONDS, TEXT, TIMEOUT};
 use super::{ConfigError, settings};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ settings! {
         "security.protocol" security_protocol: String = "PLAINTEXT".into(), TEXT;
         /// The largest answer that is read, in bytes; a longer one closes the connection.
         "headwater.receive.bytes.max" headwater_receive_bytes_max: usize = 256 << 20, BYTES;
+        /// Whether consumers read segments in place where a Headwater broker of the same user on the same (Linux) machine lends them.
+        "headwater.local.reads" headwater_local_reads: bool = true, FLAG;
         /// Requests that may wait in one connection's queue; more make their senders wait.
         "headwater.connection.queue.requests.max" headwater_connection_queue_requests_max: usize = 256, COUNT;
     }

@@ -11,7 +11,7 @@ use headwater_protocol::{ErrorCode, Message, Request, Str, Writer, frame};
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::io;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -25,6 +25,7 @@ pub(crate) struct Connection {
     shared: Arc<Shared>,
     outgoing: mpsc::Sender<Outgoing>,
     versions: HashMap<i16, (i16, i16)>,
+    local_name: Option<Str>,
     client_id: Str,
     next_correlation_id: AtomicI32,
 }
@@ -34,6 +35,8 @@ struct Shared {
     pending: Mutex<VecDeque<Pending>>,
     closed: CancellationToken,
     reason: OnceLock<String>,
+    /// Set when what came could not be understood.
+    garbled: AtomicBool,
 }
 
 struct Outgoing {
@@ -85,6 +88,7 @@ impl Connection {
             pending: Mutex::default(),
             closed: parent.child_token(),
             reason: OnceLock::new(),
+            garbled: AtomicBool::new(false),
         });
         let (outgoing, queue) = mpsc::channel(config.headwater_connection_queue_requests_max);
         let idle = Duration::from_millis(config.connections_max_idle_ms);
@@ -94,14 +98,18 @@ impl Connection {
             shared,
             outgoing,
             versions: HashMap::new(),
+            local_name: None,
             client_id: Str::from(config.client_id.as_str()),
             next_correlation_id: AtomicI32::new(0),
         };
-        connection.versions = connection.handshake(config.request_timeout()).await?;
+        let offer = connection.handshake(config.request_timeout()).await?;
+        let keys = offer.api_keys.iter();
+        connection.versions = keys.map(|key| (key.api_key, (key.min_version, key.max_version))).collect();
+        connection.local_name = offer.local_name.as_ref().map(Str::detach);
         Ok(connection)
     }
 
-    async fn handshake(&self, timeout: Duration) -> Result<HashMap<i16, (i16, i16)>, ClientError> {
+    async fn handshake(&self, timeout: Duration) -> Result<ApiVersionsResponse, ClientError> {
         let request = ApiVersionsRequest {
             client_software_name: Str::from_static("headwater"),
             client_software_version: Str::from_static(env!("CARGO_PKG_VERSION")),
@@ -115,12 +123,22 @@ impl Connection {
         }
         let answer: ApiVersionsResponse = self.decode::<ApiVersionsRequest>(frame, version)?;
         ClientError::check(answer.error_code, || format!("ApiVersions of {}", self.shared.node))?;
-        Ok(answer.api_keys.iter().map(|key| (key.api_key, (key.min_version, key.max_version))).collect())
+        Ok(answer)
+    }
+
+    /// The name of the broker's local socket, if it has offered it.
+    pub(super) fn local_name(&self) -> Option<&str> {
+        self.local_name.as_deref()
     }
 
     /// The node as messages name it.
     pub(crate) fn node(&self) -> &str {
         &self.shared.node
+    }
+
+    /// Whether it has ended because what came could not be understood.
+    pub(super) fn was_garbled(&self) -> bool {
+        self.shared.garbled.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -312,7 +330,10 @@ async fn read(shared: Arc<Shared>, mut wire: FrameReader) {
         () = shared.closed.cancelled() => "closed by this side".to_owned(),
         outcome = read_all(&shared, &mut wire) => match outcome {
             Ok(()) => "closed by the broker".to_owned(),
-            Err(error) => error.to_string(),
+            Err(error) => {
+                shared.garbled.store(error.kind() == io::ErrorKind::InvalidData, Ordering::Relaxed);
+                error.to_string()
+            }
         },
     };
     shared.close(|| reason);

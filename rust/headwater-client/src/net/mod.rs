@@ -6,10 +6,13 @@
 //! ```
 //!
 //! A broker answers in the order it was asked, so the pending requests of a connection are a queue, and whoever may wait
-//! long (a fetch, a join) gets a [`Lane`] of its own. Over memory the wire carries whole frames and a broker is named by
+//! long (a fetch, a join) gets a [`Lane`] of its own. A broker of ours on the same machine tells its address of a local
+//! socket in the version handshake; fetches then go there, and large ranges of its segments come as files to be read
+//! instead of bytes. Over memory the wire carries whole frames and a broker is named by
 //! its node id alone. Deliberately absent: TLS and SASL, and any knowledge of what the requests mean.
 
 mod connection;
+mod local;
 mod pool;
 mod transport;
 

@@ -1,11 +1,11 @@
 //! The connections of one client: opened when first needed, one per node and lane, reopened with backoff.
 
 use super::connection::Connection;
-use super::transport::{FrameReader, FrameWriter, over_tcp};
+use super::transport::{FrameReader, FrameWriter, over_local, over_tcp};
 use crate::config::ClientConfig;
 use crate::error::ClientError;
 use crate::runtime::{Backoff, Runtime};
-use headwater_env::net::MemoryNetwork;
+use headwater_env::net::{MemoryNetwork, TcpStream, connect_local};
 use headwater_record::Recycler;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 const SLOTS_MAX: usize = 4096;
 /// Bytes of receive buffers that a client keeps for the next answers.
 const FREE_BYTES_MAX: usize = 8 << 20;
+
+/// How long a broker that has just answered by TCP may take to answer by its local socket.
+const LOCAL_SETUP_MAX: Duration = Duration::from_secs(1);
 
 /// Keeps requests that may wait long from holding up others: answers come in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -146,7 +149,10 @@ impl Pool {
         if self.closed.is_cancelled() {
             return Err(ClientError::Closed);
         }
-        match self.connect(address).await {
+        // After a local connection that failed in what it brought, TCP has a turn.
+        let was_garbled = slot.current().as_ref().is_some_and(|(_, former)| former.was_garbled());
+        let may_be_local = lane == Lane::Fetch && self.config.headwater_local_reads && !was_garbled;
+        match self.connect(address, may_be_local).await {
             Ok(connection) => {
                 attempts.backoff.reset();
                 // A connection that breaks at once must not be reopened in a tight loop either.
@@ -163,12 +169,20 @@ impl Pool {
         }
     }
 
-    async fn connect(&self, address: &Address) -> Result<Connection, ClientError> {
+    async fn connect(&self, address: &Address, may_be_local: bool) -> Result<Connection, ClientError> {
         let unreachable = |reason: String| ClientError::Unreachable { node: address.to_string(), reason };
         let limit = Duration::from_millis(self.config.socket_connection_setup_timeout_ms);
         let connecting = async {
-            let wire = self.wire(address).await.map_err(|error| unreachable(error.to_string()))?;
-            Connection::open(&self.runtime, &self.config, address.to_string(), wire, &self.closed).await
+            let Wire { ends, same_machine } =
+                self.wire(address).await.map_err(|error| unreachable(error.to_string()))?;
+            let connection = self.open(address, ends).await?;
+            if may_be_local
+                && same_machine
+                && let Some(local) = self.nearer(&connection, address).await
+            {
+                return Ok(local);
+            }
+            Ok(connection)
         };
         tokio::select! {
             biased;
@@ -178,16 +192,41 @@ impl Pool {
         }
     }
 
-    async fn wire(&self, address: &Address) -> std::io::Result<(FrameWriter, FrameReader)> {
+    async fn open(&self, address: &Address, ends: Ends) -> Result<Connection, ClientError> {
+        Connection::open(&self.runtime, &self.config, address.to_string(), ends, &self.closed).await
+    }
+
+    /// The connection to the same broker by its local socket, if it offers one. Whatever stands in its way, TCP does as
+    /// well.
+    async fn nearer(&self, connection: &Connection, address: &Address) -> Option<Connection> {
+        let name = connection.local_name()?;
+        let refused =
+            |error: &dyn std::fmt::Display| tracing::debug!(node = %address, %error, "reading over TCP");
+        let stream = connect_local(name).inspect_err(|error| refused(error)).ok()?;
+        let ends = over_local(stream, self.config.headwater_receive_bytes_max, self.recycler.clone());
+        match tokio::time::timeout(LOCAL_SETUP_MAX, self.open(address, ends)).await {
+            Ok(opened) => opened.inspect_err(|error| refused(error)).ok(),
+            Err(late) => {
+                refused(&late);
+                None
+            }
+        }
+    }
+
+    async fn wire(&self, address: &Address) -> std::io::Result<Wire> {
         match (address, &self.memory) {
             (Address::Memory(id), Some(network)) => {
                 let (sender, receiver) = network.connect(*id).await?.split();
-                Ok((FrameWriter::Memory(sender), FrameReader::Memory(receiver, self.recycler.clone())))
+                let ends =
+                    (FrameWriter::Memory(sender), FrameReader::Memory(receiver, self.recycler.clone()));
+                Ok(Wire { ends, same_machine: false })
             }
             (Address::Memory(_), None) => Err(std::io::ErrorKind::Unsupported.into()),
             (Address::Tcp { host, port }, _) => {
                 let stream = headwater_env::net::connect(host, *port).await?;
-                Ok(over_tcp(stream, self.config.headwater_receive_bytes_max, self.recycler.clone()))
+                let same_machine = is_on_this_machine(&stream);
+                let bytes_max = self.config.headwater_receive_bytes_max;
+                Ok(Wire { ends: over_tcp(stream, bytes_max, self.recycler.clone()), same_machine })
             }
         }
     }
@@ -195,5 +234,121 @@ impl Pool {
     /// Forgets all connections; those in use end when their users let go, or by the cancellation of the client.
     pub(crate) fn clear(&self) {
         self.slots().clear();
+    }
+}
+
+/// Both directions of a connection.
+type Ends = (FrameWriter, FrameReader);
+
+/// A connection on which nothing has been said.
+struct Wire {
+    ends: Ends,
+    /// Whether it leads to an address of this machine; over memory that is of no use.
+    same_machine: bool,
+}
+
+/// Whether the stream's ends have the same address. Another machine's offer of a local socket is not looked at: it would
+/// name whatever listens here.
+fn is_on_this_machine(stream: &TcpStream) -> bool {
+    match (stream.local_addr(), stream.peer_addr()) {
+        (Ok(local), Ok(peer)) => local.ip() == peer.ip(),
+        _ => false,
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use bytes::{Bytes, BytesMut};
+    use headwater_env::net::{listen, listen_local};
+    use headwater_env::real::RealEnv;
+    use headwater_protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+    use headwater_protocol::{ApiKey, RequestHeader, Str, frame};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// Answers the version handshake, in parts on a local socket; then the connection.
+    async fn shake_hands<S>(mut stream: S, offer: Option<&str>, in_parts: bool) -> S
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    {
+        let mut received = BytesMut::new();
+        let request: Bytes = loop {
+            if let Some(request) = frame::split_frame(&mut received, 1 << 20).unwrap() {
+                break request;
+            }
+            assert!(stream.read_buf(&mut received).await.unwrap() > 0, "a whole request");
+        };
+        let (header, _): (RequestHeader, ApiVersionsRequest) = frame::decode_request(request).unwrap();
+        let answer =
+            ApiVersionsResponse { local_name: offer.map(Str::from), ..ApiVersionsResponse::default() };
+        let (version, id) = (header.api_version, header.correlation_id);
+        let body = frame::encode_response(&answer, ApiKey::ApiVersions, version, id).unwrap().into_bytes();
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        let part = if in_parts { [&[0], &length[..]].concat() } else { Vec::new() };
+        stream.write_all(&[&length[..], &part, &body].concat()).await.unwrap();
+        stream
+    }
+
+    #[tokio::test]
+    async fn fetches_go_by_a_local_socket_and_back_to_tcp_when_it_brings_nonsense() {
+        let name = format!("headwater-test-{}-pool", std::process::id());
+        let local = listen_local(&name).unwrap();
+        let tcp = listen("127.0.0.1:0").await.unwrap();
+        let address = Address::Tcp { host: "127.0.0.1".into(), port: tcp.local_addr().unwrap().port() };
+        let config = ClientConfig { reconnect_backoff_ms: 0, ..ClientConfig::default() };
+        let pool = Pool::new(Runtime::new(RealEnv::new()), config, None, CancellationToken::new());
+        let serve_tcp = async || shake_hands(tcp.accept().await.unwrap().0, Some(&name), false).await;
+        let serve_local = async || shake_hands(local.accept().await.unwrap(), None, true).await;
+
+        // Nobody but the fetches is led to the local socket.
+        let general = pool.get(Target::Node(1), Lane::General, &address);
+        let (general, _tcp_1) = tokio::join!(general, serve_tcp());
+        general.unwrap();
+
+        let (fetching, _tcp_2, mut near) =
+            tokio::join!(pool.get(Target::Node(1), Lane::Fetch, &address), serve_tcp(), serve_local());
+        let fetching = fetching.unwrap();
+        assert!(fetching.is_open());
+        near.write_all(&[0, 0, 0, 1, 99, 0, 0, 0, 1]).await.unwrap();
+        while fetching.is_open() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+
+        // Served over TCP alone: were the local socket tried, nobody would answer there.
+        let again = pool.get(Target::Node(1), Lane::Fetch, &address);
+        let (again, tcp_3) = tokio::join!(again, serve_tcp());
+        let again = again.unwrap();
+        assert!(again.is_open() && !again.was_garbled());
+        drop(tcp_3);
+        while again.is_open() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+
+        // That one ended as connections do, so the local socket has another chance.
+        let (third, _tcp_4, _near) =
+            tokio::join!(pool.get(Target::Node(1), Lane::Fetch, &address), serve_tcp(), serve_local());
+        assert!(third.unwrap().is_open());
+    }
+
+    #[tokio::test]
+    async fn a_local_socket_that_is_not_there_or_says_nothing_leaves_tcp() {
+        let name = format!("headwater-test-{}-silent", std::process::id());
+        let tcp = listen("127.0.0.1:0").await.unwrap();
+        let address = Address::Tcp { host: "127.0.0.1".into(), port: tcp.local_addr().unwrap().port() };
+        let pool = || {
+            Pool::new(Runtime::new(RealEnv::new()), ClientConfig::default(), None, CancellationToken::new())
+        };
+        let serve_tcp = async || shake_hands(tcp.accept().await.unwrap().0, Some(&name), false).await;
+
+        let missing = pool();
+        let (connection, _tcp) =
+            tokio::join!(missing.get(Target::Node(1), Lane::Fetch, &address), serve_tcp());
+        assert!(connection.unwrap().is_open());
+
+        let _listening = listen_local(&name).unwrap();
+        let silent = pool();
+        let (connection, _tcp) =
+            tokio::join!(silent.get(Target::Node(1), Lane::Fetch, &address), serve_tcp());
+        assert!(connection.unwrap().is_open());
     }
 }

@@ -1,7 +1,9 @@
-//! The wire under a connection: TCP with length-prefixed frames, or frames over memory.
+//! The wire under a connection: TCP with length-prefixed frames, a local socket whose answers may lend files, or
+//! frames over memory.
 
+use super::local::LocalReader;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use headwater_env::net::{Frame, MemoryReceiver, MemorySender, TcpStream};
+use headwater_env::net::{Frame, LocalStream, MemoryReceiver, MemorySender, TcpStream};
 use headwater_record::Recycler;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -9,19 +11,21 @@ use std::sync::Arc;
 /// Read at a time while small frames are expected.
 const READ_BYTES: usize = 16 * 1024;
 /// A frame of this length gets a buffer of its own, into which it is read without a copy.
-const LARGE_BYTES: usize = 64 * 1024;
+pub(super) const LARGE_BYTES: usize = 64 * 1024;
 /// Room made at once for a frame whose length is known; beyond it, the buffer grows as bytes arrive.
-const RESERVE_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub(super) const RESERVE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Slices handed to one vectored write.
 const SLICES_MAX: usize = 64;
 
 pub(crate) enum FrameWriter {
     Tcp(Arc<TcpStream>),
+    Local(Arc<LocalStream>),
     Memory(MemorySender),
 }
 
 pub(crate) enum FrameReader {
     Tcp(TcpReader),
+    Local(LocalReader),
     Memory(MemoryReceiver, Recycler),
 }
 
@@ -36,21 +40,23 @@ pub(crate) fn over_tcp(
     (FrameWriter::Tcp(stream), FrameReader::Tcp(reader))
 }
 
+/// The wire over a local socket, with the same bounds.
+pub(crate) fn over_local(
+    stream: LocalStream,
+    bytes_max: usize,
+    recycler: Recycler,
+) -> (FrameWriter, FrameReader) {
+    let stream = Arc::new(stream);
+    let reader = LocalReader::new(Arc::clone(&stream), bytes_max, recycler);
+    (FrameWriter::Local(stream), FrameReader::Local(reader))
+}
+
 impl FrameWriter {
     /// Sends frames in order, as few system calls as it takes.
     pub(crate) async fn send(&mut self, frames: &mut Vec<Frame>) -> io::Result<()> {
         match self {
-            Self::Tcp(stream) => {
-                let mut chunks = Vec::with_capacity(frames.iter().map(|frame| frame.len() + 1).sum());
-                for frame in frames.drain(..) {
-                    let length: usize = frame.iter().map(Bytes::len).sum();
-                    let length = i32::try_from(length)
-                        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "frame above 2 GiB"))?;
-                    chunks.push(Bytes::copy_from_slice(&length.to_be_bytes()));
-                    chunks.extend(frame);
-                }
-                write_all(stream, &mut chunks).await
-            }
+            Self::Tcp(stream) => write_all(&**stream, &mut prefixed(frames)?).await,
+            Self::Local(stream) => write_all(&**stream, &mut prefixed(frames)?).await,
             Self::Memory(sender) => {
                 for frame in frames.drain(..) {
                     sender.send(frame).await?;
@@ -61,7 +67,46 @@ impl FrameWriter {
     }
 }
 
-async fn write_all(stream: &TcpStream, chunks: &mut [Bytes]) -> io::Result<()> {
+/// The chunks of frames, with the length before each frame.
+fn prefixed(frames: &mut Vec<Frame>) -> io::Result<Vec<Bytes>> {
+    let mut chunks = Vec::with_capacity(frames.iter().map(|frame| frame.len() + 1).sum());
+    for frame in frames.drain(..) {
+        let length: usize = frame.iter().map(Bytes::len).sum();
+        let length = i32::try_from(length)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "frame above 2 GiB"))?;
+        chunks.push(Bytes::copy_from_slice(&length.to_be_bytes()));
+        chunks.extend(frame);
+    }
+    Ok(chunks)
+}
+
+/// What a frame is written to.
+trait Sink {
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    fn writable(&self) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+impl Sink for TcpStream {
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        (**self).try_write_vectored(slices)
+    }
+
+    async fn writable(&self) -> io::Result<()> {
+        (**self).writable().await
+    }
+}
+
+impl Sink for LocalStream {
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        (**self).try_write_vectored(slices)
+    }
+
+    async fn writable(&self) -> io::Result<()> {
+        (**self).writable().await
+    }
+}
+
+async fn write_all(stream: &(impl Sink + Sync), chunks: &mut [Bytes]) -> io::Result<()> {
     let mut first = 0;
     while first < chunks.len() {
         if chunks[first].is_empty() {
@@ -102,6 +147,7 @@ impl FrameReader {
     pub(crate) async fn recv(&mut self) -> io::Result<Option<Bytes>> {
         match self {
             Self::Tcp(reader) => reader.frame().await,
+            Self::Local(reader) => reader.frame().await,
             Self::Memory(receiver, recycler) => Ok(receiver.recv().await?.map(|frame| join(frame, recycler))),
         }
     }
@@ -180,7 +226,7 @@ async fn read_some(stream: &TcpStream, buffer: &mut impl BufMut, bytes_max: usiz
     }
 }
 
-fn frame_length(prefix: [u8; 4], bytes_max: usize) -> io::Result<usize> {
+pub(super) fn frame_length(prefix: [u8; 4], bytes_max: usize) -> io::Result<usize> {
     let announced = i32::from_be_bytes(prefix);
     usize::try_from(announced).ok().filter(|length| *length <= bytes_max).ok_or_else(|| {
         io::Error::new(

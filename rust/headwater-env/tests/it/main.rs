@@ -7,6 +7,8 @@ mod crash;
 mod disks;
 mod faults;
 mod fork;
+#[cfg(target_os = "linux")]
+mod local;
 mod lock;
 mod memory;
 mod sendfile;

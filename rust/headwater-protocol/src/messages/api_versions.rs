@@ -76,6 +76,10 @@ pub struct ApiVersionsResponse {
     ///
     /// Bool, versions 3-4, tag 3.
     pub zk_migration_ready: bool,
+    /// Ours: the local socket by which a process of the same machine is lent segments.
+    ///
+    /// String, versions 3-4, nullable, default null, tag 9092.
+    pub local_name: Option<Str>,
 }
 
 impl Default for ApiVersionsResponse {
@@ -88,6 +92,7 @@ impl Default for ApiVersionsResponse {
             finalized_features_epoch: -1,
             finalized_features: Vec::new(),
             zk_migration_ready: false,
+            local_name: None,
         }
     }
 }
@@ -108,6 +113,7 @@ impl Message for ApiVersionsResponse {
             finalized_features_epoch: -1,
             finalized_features: Vec::new(),
             zk_migration_ready: false,
+            local_name: None,
         };
         if flexible {
             for _ in 0..reader.tags()? {
@@ -117,6 +123,7 @@ impl Message for ApiVersionsResponse {
                     1 => value.finalized_features_epoch = reader.int64()?,
                     2 => value.finalized_features = reader.structs(true, version)?,
                     3 => value.zk_migration_ready = reader.bool()?,
+                    9092 => value.local_name = reader.nullable_string(true)?,
                     _ => reader.skip_tag(),
                 }
                 reader.end_tag(&tag)?;
@@ -138,7 +145,8 @@ impl Message for ApiVersionsResponse {
                 u32::from(!self.supported_features.is_empty())
                     + u32::from(self.finalized_features_epoch != -1)
                     + u32::from(!self.finalized_features.is_empty())
-                    + u32::from(self.zk_migration_ready),
+                    + u32::from(self.zk_migration_ready)
+                    + u32::from(self.local_name.is_some()),
             );
             if !self.supported_features.is_empty() {
                 let mut content = Writer::new();
@@ -159,6 +167,11 @@ impl Message for ApiVersionsResponse {
                 let mut content = Writer::new();
                 content.put_bool(self.zk_migration_ready);
                 writer.put_tag(3, content)?;
+            }
+            if self.local_name.is_some() {
+                let mut content = Writer::new();
+                content.put_nullable_string(true, self.local_name.as_deref())?;
+                writer.put_tag(9092, content)?;
             }
         }
         Ok(())
