@@ -34,6 +34,7 @@ mod settings;
 mod silence;
 mod sources;
 mod target;
+mod temporary;
 mod values;
 mod wait;
 
