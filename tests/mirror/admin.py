@@ -160,6 +160,29 @@ def configs(kafka: Any, at: Any) -> Any:
 
 
 @example
+def configs_by_the_older_request(kafka: Any, at: Any) -> Any:
+    resource = kafka.admin.ConfigResource
+    topic = create(kafka, at, "configs_by_the_older_request", retention_ms="1000")
+    with kafka.KafkaAdminClient(bootstrap_servers=at) as admin:
+
+        def asked(configs: Any) -> list[Any]:
+            return [resource("topic", topic, configs)]
+
+        return [
+            admin.alter_configs(asked({"segment.ms": "70000"}), incremental=False),
+            known(admin.describe_configs(asked(None))),
+            admin.alter_configs(asked({"retention.ms": ("SET", "2000")}), incremental=False),
+            outcome(admin.alter_configs, asked({"retention.ms": ("DELETE", None)}), incremental=False),
+            outcome(admin.alter_configs, asked({"cleanup.policy": ("APPEND", "compact")}), incremental=False),
+            known(admin.describe_configs(asked(None))),
+            admin.reset_configs(asked(["retention.ms"]), incremental=False),
+            known(admin.describe_configs(asked(None))),
+            admin.reset_configs(asked([]), incremental=False),
+            known(admin.describe_configs(asked(None))),
+        ]
+
+
+@example
 def lists_in_configs(kafka: Any, at: Any) -> Any:
     resource, op = kafka.admin.ConfigResource, kafka.admin.AlterConfigOp
     topic = create(kafka, at, "lists_in_configs")

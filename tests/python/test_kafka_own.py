@@ -106,12 +106,11 @@ def test_what_does_not_exist_names_itself(call: str, arguments: list[Any], broke
     assert issubclass(errors.NotInHeadwaterError, NotImplementedError)
 
 
-def test_arguments_that_do_not_exist_name_themselves(broker: headwater.Broker, topic: str) -> None:
+def test_arguments_that_do_not_exist_name_themselves(broker: headwater.Broker) -> None:
     resource = headwater.kafka.admin.ConfigResource
     calls: list[tuple[str, Callable[[KafkaAdminClient], object]]] = [
         ("types_filter", lambda admin: admin.list_groups(types_filter=["classic"])),
         ("of a broker_logger", lambda admin: admin.describe_configs([resource("broker_logger", "1")])),
-        ("incremental=False", lambda admin: admin.alter_configs([resource("topic", topic, {})], incremental=False)),
     ]
     with KafkaAdminClient(bootstrap_servers=broker) as admin:
         for words, call in calls:

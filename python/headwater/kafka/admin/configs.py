@@ -146,14 +146,18 @@ class ConfigAdmin(AdminBase):
     ) -> dict[str, dict[str, str]]:
         """Changes single settings: `{name: value}` or `{name: (AlterConfigOp, value)}`.
 
+        What is not named stays as it is, also with `incremental=False`, which allows `AlterConfigOp.SET` alone.
+
         Returns `OK` or the error, by resource type and resource name.
 
         Raises:
-            ValueError: a setting does not exist or cannot be changed, unless `raise_on_unknown=False`.
+            ValueError: a setting does not exist or cannot be changed, unless `raise_on_unknown=False`; or an operation is
+                not allowed.
         """
-        if incremental is False:
-            absent("alter_configs(incremental=False)", "leave incremental alone: what is not named stays as it is")
         changes = [_changes(resource) for resource in config_resources]
+        if incremental is False:
+            for change in changes:
+                change.expect_only_set()
         return self._alter(config_resources, changes, validate_only, raise_on_unknown)
 
     def reset_configs(
@@ -164,8 +168,6 @@ class ConfigAdmin(AdminBase):
         incremental: bool | None = None,
     ) -> dict[str, dict[str, str]]:
         """Sets the named settings back to their defaults; without names, all that were changed."""
-        if incremental is False:
-            absent("reset_configs(incremental=False)", "leave incremental alone: what is not named stays as it is")
         changes: list[_Changes] = []
         for resource in config_resources:
             names = resource.configs or [
@@ -232,6 +234,13 @@ class _Changes(NamedTuple):
     def names(self) -> set[str]:
         """All settings that are named."""
         return {*self.new, *self.append, *self.subtract}
+
+    def expect_only_set(self) -> None:
+        """Refuses what the older request for changes cannot say."""
+        deleted = [name for name, value in self.new.items() if value is None]
+        for op, names in (("DELETE", deleted), ("APPEND", self.append), ("SUBTRACT", self.subtract)):
+            if names:
+                raise ValueError(f"incremental=False does not support operation {op} (SET only)")
 
 
 def _node(resource: ConfigResource) -> int:
