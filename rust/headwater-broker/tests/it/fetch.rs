@@ -64,6 +64,27 @@ async fn the_first_batch_comes_however_large_and_limits_hold_for_the_rest() {
 }
 
 #[tokio::test]
+async fn half_a_batch_is_never_sent() {
+    let server = Server::start().await;
+    let mut client = server.tcp().await;
+    create_topic(&mut client, "t", 2, &[]).await;
+    let value = "v".repeat(10_000);
+    for index in 0..2 {
+        produce_ok(&mut client, "t", index, batch(&[&value])).await;
+        produce_ok(&mut client, "t", index, batch(&[&value])).await;
+    }
+    // Room for a batch and a half: of the second partition nothing fits, and it is told so by no bytes at all (KIP-74).
+    let mut request = fetch_request("t", 0, 0);
+    request.topics[0].partitions[0].partition_max_bytes = 10_200;
+    request.topics[0].partitions.push(partition(1, 0));
+    request.max_bytes = 15_000;
+    let response = client.call(&request, FETCH).await;
+    let sizes: Vec<usize> =
+        response.responses[0].partitions.iter().map(|data| data.records.as_ref().unwrap().len()).collect();
+    assert!((10_000..=10_200).contains(&sizes[0]) && sizes[1] == 0, "{sizes:?}");
+}
+
+#[tokio::test]
 async fn errors_are_said_for_each_partition() {
     let server = Server::start().await;
     let mut client = server.tcp().await;

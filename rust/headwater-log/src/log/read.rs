@@ -32,7 +32,8 @@ impl<E: Env> Log<E> {
     /// The bytes from the batch that holds `offset` on, at most `max_bytes`, up to what `isolation` lets see.
     ///
     /// An offset inside a batch gives the whole batch. With `at_least_one` the first batch comes whole even when it
-    /// is larger than `max_bytes`. Nothing to read yet gives an empty slice. Runs inline: it reads a few KiB of the
+    /// is larger than `max_bytes`; without, such a batch gives an empty slice, since half of one would be of no use to
+    /// anybody (KIP-74). Nothing to read yet gives an empty slice. Runs inline: it reads a few KiB of the
     /// log or index; the first read of bytes of an earlier process also checks their CRC.
     ///
     /// # Errors
@@ -198,6 +199,9 @@ impl<E: Env> Inner<E> {
 fn length_of(first: &Found, limit: u64, max_bytes: u64, at_least_one: bool) -> u64 {
     let available = limit - first.position;
     let first_size = first.header.size() as u64;
-    let wanted = if at_least_one { max_bytes.max(first_size) } else { max_bytes };
-    available.min(wanted)
+    match max_bytes < first_size {
+        true if at_least_one => available.min(first_size),
+        true => 0,
+        false => available.min(max_bytes),
+    }
 }
