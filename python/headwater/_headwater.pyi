@@ -538,6 +538,27 @@ class Admin:
         """A group and its members."""
     def delete_groups(self, groups: str | Sequence[str]) -> None:
         """Deletes groups that have no members."""
+    def remove_group_members(
+        self,
+        group: str,
+        members: str | Sequence[str] | None = None,
+        *,
+        instances: str | Sequence[str] | None = None,
+        reason: str = "removed by an administrator",
+    ) -> None:
+        """Takes members out of a group, whose partitions then go to the others at once.
+
+        A member that still runs joins again. Meant for those that do not, above all static members, whose partitions
+        otherwise wait for `session_timeout_ms` (KIP-345).
+
+        Args:
+            members: ids, which `describe_group` tells.
+            instances: names of static members (`group_instance_id`).
+            reason: for the broker's log.
+
+        Raises:
+            BrokerError: some are not members (`UNKNOWN_MEMBER_ID`); the others are removed.
+        """
     def list_group_offsets(
         self, group: str, partitions: Iterable[_Partition] | None = None
     ) -> dict[TopicPartition, OffsetAndMetadata | None]:

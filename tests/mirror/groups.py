@@ -261,3 +261,22 @@ def a_topic_that_comes_later(kafka: Any, at: Any) -> Any:
     values = [record.value for record in poll(consumer, 1)]
     consumer.close()
     return values
+
+
+@example
+def members_are_removed(kafka: Any, at: Any) -> Any:
+    topic = create(kafka, at, "members_are_removed", 2)
+    consumer = member(kafka, at, topic, enable_auto_commit=False)
+    consumer.subscribe([topic])
+    until(lambda: len(consumer.assignment()) == 2, lambda: consumer.poll(timeout_ms=50))
+    metadata = consumer.group_metadata()
+    remove = kafka.admin.MemberToRemove
+    with kafka.KafkaAdminClient(bootstrap_servers=at) as admin:
+        answer = admin.remove_group_members(
+            metadata.group_id, [remove("nobody"), remove(metadata.member_id), remove(group_instance_id="none")]
+        )
+        left = admin.describe_groups([metadata.group_id])[metadata.group_id]
+        nothing = admin.remove_group_members(metadata.group_id, [])
+    consumer.close()
+    named = {"nobody": "nobody", "none": "none", metadata.member_id: "it"}
+    return {named[who]: error.__name__ for who, error in answer.items()}, left["members"], nothing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import time
 from datetime import datetime, timezone
 from typing import Any
 
@@ -132,3 +133,25 @@ def test_offsets_of_a_group_are_forgotten(target: Target, topic: str) -> None:
     with pytest.raises(headwater.BrokerError) as error:
         admin.delete_group_offsets(f"{group}-none", [first])
     assert error.value.code == "GROUP_ID_NOT_FOUND"
+
+
+def test_members_are_removed(target: Target, topic: str) -> None:
+    admin = headwater.Admin(target)
+    group = f"removes-{topic}"
+    with headwater.Consumer(
+        target, [topic], group=group, group_instance_id="static", auto_offset_reset="earliest"
+    ) as one:
+        one.poll(timeout=0.1)
+        deadline = time.monotonic() + 20
+        while not one.assignment():
+            assert time.monotonic() < deadline
+            one.poll(timeout=0.1)
+        with pytest.raises(headwater.BrokerError, match="1 of 2 failed; the first: .*static member other") as error:
+            admin.remove_group_members(group, instances=["static", "other"])
+        assert error.value.code == "UNKNOWN_MEMBER_ID"
+    assert admin.describe_group(group).members == []
+    with pytest.raises(headwater.BrokerError, match="member nobody") as error:
+        admin.remove_group_members(group, "nobody", reason="a test")
+    assert error.value.code == "UNKNOWN_MEMBER_ID"
+    with pytest.raises(headwater.MisuseError, match="expects members or instances"):
+        admin.remove_group_members(group)

@@ -94,7 +94,6 @@ def test_transactions_are_refused(broker: headwater.Broker) -> None:
         ("alter_partition_reassignments", [{}]),
         ("list_partition_reassignments", []),
         ("describe_topic_partitions", [[]]),
-        ("remove_group_members", ["g", []]),
     ],
 )
 def test_what_does_not_exist_names_itself(call: str, arguments: list[Any], broker: headwater.Broker) -> None:

@@ -11,7 +11,7 @@ use crate::target;
 use crate::values::ValueOptions;
 use crate::wait::{seconds, wait};
 use headwater_client::admin::{
-    ConfigChange, ConfigResource, Each, GroupDescription, NewPartitions, NewTopic, OffsetSpec,
+    ConfigChange, ConfigResource, Each, GroupDescription, MemberName, NewPartitions, NewTopic, OffsetSpec,
     TopicDescription,
 };
 use headwater_client::{
@@ -209,6 +209,29 @@ impl Admin {
         let groups = one_or_many(groups)?;
         let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
         every(py, wait(py, self.inner.delete_groups(&groups))?).map(|_| ())
+    }
+
+    #[pyo3(signature = (group, members=None, *, instances=None, reason="removed by an administrator"))]
+    fn remove_group_members(
+        &self,
+        py: Python<'_>,
+        group: &str,
+        members: Option<&Bound<'_, PyAny>>,
+        instances: Option<&Bound<'_, PyAny>>,
+        reason: &str,
+    ) -> PyResult<()> {
+        self.born.check("Admin")?;
+        let ids = members.map(one_or_many).transpose()?.unwrap_or_default();
+        let instances = instances.map(one_or_many).transpose()?.unwrap_or_default();
+        let names: Vec<MemberName> = ids
+            .into_iter()
+            .map(MemberName::Id)
+            .chain(instances.into_iter().map(MemberName::Instance))
+            .collect();
+        if names.is_empty() {
+            return Err(misuse(py, "remove_group_members expects members or instances"));
+        }
+        every(py, wait(py, self.inner.remove_group_members(group, &names, reason))?).map(|_| ())
     }
 
     #[pyo3(signature = (group, partitions=None))]

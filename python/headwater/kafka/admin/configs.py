@@ -151,7 +151,7 @@ class ConfigAdmin(AdminBase):
         Returns `OK` or the error, by resource type and resource name.
 
         Raises:
-            ValueError: a setting does not exist or cannot be changed, unless `raise_on_unknown=False`; or an operation is
+            ValueError: a setting does not exist or cannot be changed, unless `raise_on_unknown=False`; an operation is
                 not allowed.
         """
         changes = [_changes(resource) for resource in config_resources]

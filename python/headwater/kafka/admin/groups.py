@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any, NoReturn
+from typing import Any
 
 from headwater._types import GroupDescription, MemberDescription, TopicPartition
 from headwater._types import OffsetAndMetadata as CommittedOffset
@@ -24,6 +24,7 @@ __all__ = ["GroupAdmin", "GroupState", "GroupType", "MemberToRemove"]
 
 # What is refused of one partition; all else is about the group.
 _OF_ONE_PARTITION = ("GROUP_SUBSCRIBED_TO_TOPIC", "TOPIC_AUTHORIZATION_FAILED", "UNKNOWN_TOPIC_OR_PARTITION")
+_OF_ONE_MEMBER = ("UNKNOWN_MEMBER_ID", "FENCED_INSTANCE_ID")
 
 
 class GroupState(str, Enum):
@@ -199,9 +200,27 @@ class GroupAdmin(AdminBase):
 
     def remove_group_members(
         self, group_id: str, members: Iterable[MemberToRemove], group_coordinator_id: int | None = None
-    ) -> NoReturn:
-        """Not available."""
-        absent("remove_group_members", "close the consumers, or wait for their session.timeout.ms")
+    ) -> dict[str, type[BrokerResponseError]]:
+        """Takes members out of a group; the class of the error (`NoError`) by member id, or static name without one.
+
+        Raises:
+            BrokerResponseError: what is refused of the whole group.
+        """
+        answer: dict[str, type[BrokerResponseError]] = {}
+        for member in members:
+            told = {} if member.reason is None else {"reason": member.reason}
+            named = (
+                {"instances": member.group_instance_id} if member.group_instance_id else {"members": member.member_id}
+            )
+            try:
+                self._admin.remove_group_members(group_id, **named, **told)
+                error: type[BrokerResponseError] = NoError
+            except HeadwaterError as refusal:
+                if refusal.code not in _OF_ONE_MEMBER:
+                    raise translated(refusal) from refusal
+                error = for_code(code_of(refusal))
+            answer[member.member_id or member.group_instance_id or ""] = error
+        return answer
 
 
 def _state(state: Any) -> str:

@@ -1,6 +1,6 @@
 //! Groups, their members, and their committed offsets.
 
-use super::{Admin, Each, GroupDescription, GroupListing, MemberDescription};
+use super::{Admin, Each, GroupDescription, GroupListing, MemberDescription, MemberName};
 use crate::client::Destination;
 use crate::consumer::assignment_of;
 use crate::error::ClientError;
@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use headwater_protocol::Str;
 use headwater_protocol::messages::delete_groups::DeleteGroupsRequest;
 use headwater_protocol::messages::describe_groups::{DescribeGroupsRequest, DescribedGroup};
+use headwater_protocol::messages::leave_group::{LeaveGroupRequest, MemberIdentity};
 use headwater_protocol::messages::list_groups::ListGroupsRequest;
 use headwater_protocol::messages::offset_delete::{
     OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
@@ -89,6 +90,59 @@ impl Admin {
             ((*group).to_owned(), self.client.retrying_group(group, self.limit(), &doing, attempt).await)
         });
         Ok(join_all(asked).await.into_iter().collect())
+    }
+
+    /// Takes members out of a group; their partitions go to the others at once. Needs a broker of 2.3 or newer, as static
+    /// members do (KIP-345).
+    pub async fn remove_group_members(
+        &self,
+        group: &str,
+        members: &[MemberName],
+        reason: &str,
+    ) -> Result<Each<MemberName, ()>, ClientError> {
+        let doing = || format!("removing members of group {group}");
+        let attempt = || self.remove_members_once(group, members, reason);
+        self.client.retrying_group(group, self.limit(), &doing, attempt).await
+    }
+
+    async fn remove_members_once(
+        &self,
+        group: &str,
+        members: &[MemberName],
+        reason: &str,
+    ) -> Result<Each<MemberName, ()>, ClientError> {
+        let leaving = |member: &MemberName| {
+            let reason = Some(Str::from(reason));
+            match member {
+                MemberName::Id(id) => {
+                    MemberIdentity { member_id: Str::from(id.as_str()), reason, ..Default::default() }
+                }
+                MemberName::Instance(id) => MemberIdentity {
+                    group_instance_id: Some(Str::from(id.as_str())),
+                    reason,
+                    ..Default::default()
+                },
+            }
+        };
+        let request = LeaveGroupRequest {
+            group_id: Str::from(group),
+            members: members.iter().map(leaving).collect(),
+            ..Default::default()
+        };
+        let answer = self.client.send(&Destination::Group(group.to_owned()), request).await?;
+        ClientError::check(answer.error_code, || format!("members of group {group}"))?;
+        if answer.members.len() != members.len() {
+            return Err(ClientError::Malformed {
+                node: "the coordinator".into(),
+                api: "LeaveGroup",
+                reason: format!("{} answers for {} members", answer.members.len(), members.len()),
+            });
+        }
+        // Answers come in the order of the members; a static one is answered with the id that it had.
+        let outcomes = members.iter().zip(&answer.members).map(|(member, left)| {
+            (member.clone(), ClientError::check(left.error_code, || format!("{member} of group {group}")))
+        });
+        Ok(outcomes.collect())
     }
 
     /// Committed offsets of a group: of all partitions that have one, or of these (`None`: nothing committed).

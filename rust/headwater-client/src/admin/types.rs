@@ -175,6 +175,24 @@ pub struct GroupDescription {
     pub members: Vec<MemberDescription>,
 }
 
+/// How a member of a group is named.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MemberName {
+    /// By the id that the coordinator has given it.
+    Id(String),
+    /// By its `group.instance.id`, which a static member has (KIP-345).
+    Instance(String),
+}
+
+impl std::fmt::Display for MemberName {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Id(id) => write!(formatter, "member {id}"),
+            Self::Instance(id) => write!(formatter, "static member {id}"),
+        }
+    }
+}
+
 /// A member of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberDescription {
