@@ -30,6 +30,7 @@ use headwater_controller::{
 use headwater_env::Env;
 use headwater_env::net::{LocalListener, MemoryNetwork, TcpListener, listen, listen_local};
 use headwater_log::{Log, LogDir, LogDirOptions, OpenDirError, StorageError};
+use headwater_protocol::lending::LOCAL_NAME_PREFIX;
 use headwater_record::Uuid;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -215,15 +216,15 @@ async fn bind(listeners: &[Listener]) -> Result<Vec<Bound>, StartError> {
     Ok(bound)
 }
 
-/// Where processes of this machine may connect to be lent segments: a name that nobody can guess or have taken.
-/// Without it they read by TCP.
+/// Where processes of this machine may connect to be lent segments, under a name that nobody has taken. Without it they
+/// read by TCP. No listener asks who comes, so the same may be read here; one that does must not lead here.
 fn bind_local<E: Env>(env: &E, config: &BrokerConfig) -> Option<(Arc<str>, LocalListener)> {
     if !config.flag("headwater.local.reads.enable") {
         return None;
     }
-    let mut secret = [0; 16];
-    env.fill_random(&mut secret);
-    let name = format!("headwater-{}", Uuid::from_bytes(secret));
+    let mut unique = [0; 16];
+    env.fill_random(&mut unique);
+    let name = format!("{LOCAL_NAME_PREFIX}{}", Uuid::from_bytes(unique));
     let bound = listen_local(&name).inspect_err(|error| tracing::debug!(%error, "no local reads"));
     Some((name.into(), bound.ok()?))
 }

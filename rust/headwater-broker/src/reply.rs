@@ -46,15 +46,19 @@ impl<E: Env> Chunk<E> {
 }
 
 impl<E: Env> FileRange<E> {
-    /// The bytes of the range.
+    /// The bytes of the range, read on the blocking pool if they are many.
     pub(crate) async fn read(self, env: &E) -> io::Result<Bytes> {
-        let is_large = self.length > INLINE_READ_BYTES_MAX;
-        let read = move || {
-            let mut bytes = vec![0; self.length];
-            self.file.read_exact_at(&mut bytes, self.position)?;
-            Ok(Bytes::from(bytes))
-        };
-        if is_large { env.blocking(read).await } else { read() }
+        match self.length > INLINE_READ_BYTES_MAX {
+            true => env.blocking(move || self.read_now()).await,
+            false => self.read_now(),
+        }
+    }
+
+    /// The bytes of the range, read at once.
+    pub(crate) fn read_now(self) -> io::Result<Bytes> {
+        let mut bytes = vec![0; self.length];
+        self.file.read_exact_at(&mut bytes, self.position)?;
+        Ok(Bytes::from(bytes))
     }
 }
 

@@ -16,6 +16,7 @@ mod error;
 mod error_code;
 pub mod frame;
 mod header;
+pub mod lending;
 mod message;
 pub mod messages;
 mod reader;

@@ -48,7 +48,7 @@ pub(super) const BROKER_KEYS: &[Key] = &[
     Key::int("headwater.connection.requests.max", "1024", "How many requests of one connection may wait for their replies before no more are read.").from(1),
     Key::int("headwater.decompressed.bytes.max", "1073741824", "The most bytes that a produced batch may decompress to; a larger one is refused as too large.").from(1_048_576),
     Key::string("headwater.flush", "fsync", "The default of the topic key of the same name.").valid(Valid::OneOf(&["fsync", "none"])).dynamic(),
-    Key::boolean("headwater.local.reads.enable", "true", "Whether consumers of the same user on the same machine are lent large ranges of segments to read by a descriptor, instead of being sent them over TCP. Linux only."),
+    Key::boolean("headwater.local.reads.enable", "true", "Whether consumers of the same user on the same machine are lent large ranges of segments to read by a descriptor, instead of being sent them over TCP. To be turned off where processes of that user in the same network namespace (containers) must not open the broker's files. Linux only."),
     Key::long("headwater.request.memory.bytes", "536870912", "How many bytes of requests the broker holds in memory before connections wait to read more, unless `queued.max.request.bytes` says it.").from(1_048_576),
     Key::boolean("headwater.verify.reads", "true", "The default of the topic key of the same name.").dynamic(),
     Key::int("headwater.worker.threads", "0", "The threads of the runtime of a server; 0 for as many as there are processors. An embedded broker takes at most 4.").from(0),

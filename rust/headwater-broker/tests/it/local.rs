@@ -6,9 +6,6 @@ use headwater_client::{Bootstrap, Consumer, ConsumerConfig, PollLimits, Runtime}
 use headwater_env::real::RealEnv;
 use headwater_protocol::Str;
 use headwater_protocol::messages::api_versions::ApiVersionsRequest;
-use headwater_protocol::messages::delete_records::{
-    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
-};
 use headwater_record::TopicPartition;
 
 use crate::client::Client;
@@ -85,6 +82,9 @@ async fn a_broker_that_does_not_lend_sends() {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_range_is_readable_after_its_segment_is_gone() {
+    use headwater_protocol::messages::delete_records::{
+        DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+    };
     let server = Server::start().await;
     let values = fill(&server).await;
     // Fetched ahead no further than one piece, so that the rest is asked for after the deletion.

@@ -1,17 +1,13 @@
-//! Answers over a local socket: bytes, and ranges of files that are lent to be read here.
-//!
-//! ```text
-//!   answer  length of the frame (4) │ part │ part │ …      parts until the frame is whole
-//!   part    0 │ length (4) │ bytes
-//!           1 │ length (4) │ position (8)                  with the first byte the file, open for reading
-//! ```
+//! Answers over a local socket: bytes, and ranges of files that are lent to be read here, in the parts of
+//! [`headwater_protocol::lending`].
 //!
 //! The frame that comes out is the one that TCP would have brought. Whatever is wrong with an answer, the file that it
-//! lends included, is `InvalidData`, and the next connection goes over TCP.
+//! lends included, is `InvalidData`, and for a while the next connections go over TCP.
 
 use super::transport::{LARGE_BYTES, RESERVE_BYTES_MAX, frame_length};
 use bytes::{Buf, Bytes, BytesMut};
 use headwater_env::net::{LocalStream, ReadOnlyFile};
+use headwater_protocol::lending::{LENT, WRITTEN};
 use headwater_record::Recycler;
 use std::collections::VecDeque;
 use std::io;
@@ -21,11 +17,6 @@ use std::sync::Arc;
 const READ_BYTES: usize = 16 * 1024;
 /// Files that may be waiting to be read; a part takes its own before the next one is looked at.
 const FILES_MAX: usize = 1024;
-
-/// A part of bytes.
-const WRITTEN: u8 = 0;
-/// A part that is lent.
-const LENT: u8 = 1;
 
 pub(crate) struct LocalReader {
     stream: Arc<LocalStream>,
@@ -87,6 +78,10 @@ impl LocalReader {
                 self.expect_more().await?;
             }
             let piece = left.min(self.ahead.len());
+            if frame.capacity() - frame.len() < piece {
+                // Doubled at most, and never more than the part takes: its length is only announced.
+                frame.reserve_exact(left.min(frame.len().max(piece)));
+            }
             frame.extend_from_slice(&self.ahead[..piece]);
             self.ahead.advance(piece);
             left -= piece;

@@ -6,6 +6,7 @@ use crate::config::ClientConfig;
 use crate::error::ClientError;
 use crate::runtime::{Backoff, Runtime};
 use headwater_env::net::{MemoryNetwork, TcpStream, connect_local};
+use headwater_protocol::lending::LOCAL_NAME_PREFIX;
 use headwater_record::Recycler;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,8 @@ const FREE_BYTES_MAX: usize = 8 << 20;
 
 /// How long a broker that has just answered by TCP may take to answer by its local socket.
 const LOCAL_SETUP_MAX: Duration = Duration::from_secs(1);
+/// How long a local socket that could not be used, or that brought nonsense, is not tried again.
+const LOCAL_REST: Duration = Duration::from_secs(60);
 
 /// Keeps requests that may wait long from holding up others: answers come in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,6 +78,7 @@ struct Slot {
 struct Attempts {
     backoff: Backoff,
     not_before: Option<Instant>,
+    local_not_before: Option<Instant>,
 }
 
 impl Slot {
@@ -117,7 +121,11 @@ impl Pool {
             let backoff =
                 Backoff::new(self.config.reconnect_backoff_ms, self.config.reconnect_backoff_max_ms);
             Arc::new(Slot {
-                connecting: tokio::sync::Mutex::new(Attempts { backoff, not_before: None }),
+                connecting: tokio::sync::Mutex::new(Attempts {
+                    backoff,
+                    not_before: None,
+                    local_not_before: None,
+                }),
                 current: Mutex::new(None),
             })
         }))
@@ -149,11 +157,19 @@ impl Pool {
         if self.closed.is_cancelled() {
             return Err(ClientError::Closed);
         }
-        // After a local connection that failed in what it brought, TCP has a turn.
         let was_garbled = slot.current().as_ref().is_some_and(|(_, former)| former.was_garbled());
-        let may_be_local = lane == Lane::Fetch && self.config.headwater_local_reads && !was_garbled;
-        match self.connect(address, may_be_local).await {
-            Ok(connection) => {
+        if was_garbled {
+            attempts.local_not_before = Some(self.runtime.now() + LOCAL_REST);
+        }
+        match self.connect(address).await {
+            Ok((mut connection, same_machine)) => {
+                let may_be_local = lane == Lane::Fetch && same_machine && self.config.headwater_local_reads;
+                if may_be_local && attempts.local_not_before.is_none_or(|at| at <= self.runtime.now()) {
+                    match self.nearer(&connection, address).await {
+                        Some(nearer) => connection = nearer,
+                        None => attempts.local_not_before = Some(self.runtime.now() + LOCAL_REST),
+                    }
+                }
                 attempts.backoff.reset();
                 // A connection that breaks at once must not be reopened in a tight loop either.
                 attempts.not_before =
@@ -169,20 +185,14 @@ impl Pool {
         }
     }
 
-    async fn connect(&self, address: &Address, may_be_local: bool) -> Result<Connection, ClientError> {
+    /// A new connection, and whether it leads to an address of this machine.
+    async fn connect(&self, address: &Address) -> Result<(Connection, bool), ClientError> {
         let unreachable = |reason: String| ClientError::Unreachable { node: address.to_string(), reason };
         let limit = Duration::from_millis(self.config.socket_connection_setup_timeout_ms);
         let connecting = async {
             let Wire { ends, same_machine } =
                 self.wire(address).await.map_err(|error| unreachable(error.to_string()))?;
-            let connection = self.open(address, ends).await?;
-            if may_be_local
-                && same_machine
-                && let Some(local) = self.nearer(&connection, address).await
-            {
-                return Ok(local);
-            }
-            Ok(connection)
+            Ok((self.open(address, ends).await?, same_machine))
         };
         tokio::select! {
             biased;
@@ -196,21 +206,22 @@ impl Pool {
         Connection::open(&self.runtime, &self.config, address.to_string(), ends, &self.closed).await
     }
 
-    /// The connection to the same broker by its local socket, if it offers one. Whatever stands in its way, TCP does as
+    /// A connection to the same broker by its local socket, if it offers one. Whatever stands in its way, TCP does as
     /// well.
     async fn nearer(&self, connection: &Connection, address: &Address) -> Option<Connection> {
-        let name = connection.local_name()?;
-        let refused =
-            |error: &dyn std::fmt::Display| tracing::debug!(node = %address, %error, "reading over TCP");
-        let stream = connect_local(name).inspect_err(|error| refused(error)).ok()?;
-        let ends = over_local(stream, self.config.headwater_receive_bytes_max, self.recycler.clone());
-        match tokio::time::timeout(LOCAL_SETUP_MAX, self.open(address, ends)).await {
-            Ok(opened) => opened.inspect_err(|error| refused(error)).ok(),
-            Err(late) => {
-                refused(&late);
-                None
-            }
-        }
+        let name = connection.local_name().filter(|name| name.starts_with(LOCAL_NAME_PREFIX))?;
+        let opening = async {
+            let stream = connect_local(name).map_err(|error| error.to_string())?;
+            let ends = over_local(stream, self.config.headwater_receive_bytes_max, self.recycler.clone());
+            self.open(address, ends).await.map_err(|error| error.to_string())
+        };
+        let opened = tokio::select! {
+            biased;
+            () = self.closed.cancelled() => return None,
+            outcome = tokio::time::timeout(LOCAL_SETUP_MAX, opening) =>
+                outcome.unwrap_or_else(|_| Err(format!("no answer within {LOCAL_SETUP_MAX:?}"))),
+        };
+        opened.inspect_err(|error| tracing::debug!(node = %address, error, "reading over TCP")).ok()
     }
 
     async fn wire(&self, address: &Address) -> std::io::Result<Wire> {
@@ -324,7 +335,9 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
 
-        // That one ended as connections do, so the local socket has another chance.
+        // When it has rested, the local socket has another chance.
+        let slot = pool.slot(Target::Node(1), Lane::Fetch);
+        slot.connecting.lock().await.local_not_before = Some(pool.runtime.now());
         let (third, _tcp_4, _near) =
             tokio::join!(pool.get(Target::Node(1), Lane::Fetch, &address), serve_tcp(), serve_local());
         assert!(third.unwrap().is_open());
@@ -335,9 +348,9 @@ mod tests {
         let name = format!("headwater-test-{}-silent", std::process::id());
         let tcp = listen("127.0.0.1:0").await.unwrap();
         let address = Address::Tcp { host: "127.0.0.1".into(), port: tcp.local_addr().unwrap().port() };
-        let pool = || {
-            Pool::new(Runtime::new(RealEnv::new()), ClientConfig::default(), None, CancellationToken::new())
-        };
+        // Less than is waited for a local socket: TCP must not be given up for it.
+        let config = ClientConfig { socket_connection_setup_timeout_ms: 200, ..ClientConfig::default() };
+        let pool = || Pool::new(Runtime::new(RealEnv::new()), config.clone(), None, CancellationToken::new());
         let serve_tcp = async || shake_hands(tcp.accept().await.unwrap().0, Some(&name), false).await;
 
         let missing = pool();

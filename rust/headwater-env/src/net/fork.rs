@@ -59,7 +59,7 @@ impl Slot {
     }
 }
 
-/// A socket listed in the table while it lives, dropped only by the process that made it.
+/// A socket, or a file that another process has lent, listed in the table while it lives, dropped only by the process that made it.
 #[derive(Debug)]
 pub(super) struct Own<S: AsFd> {
     // Some until drop.
@@ -96,7 +96,7 @@ impl<S: AsFd> Drop for Own<S> {
             self.slot.release();
             if let Some(socket) = &self.socket {
                 // A child may hold a copy, and a close would then not end the connection. Fails on sockets that are
-                // not connected, which is fine.
+                // not connected and on files, which is fine.
                 rustix::net::shutdown(socket, rustix::net::Shutdown::Both).ok();
             }
         } else {

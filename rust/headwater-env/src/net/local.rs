@@ -2,24 +2,29 @@
 //!
 //! A Unix socket in Linux's abstract namespace: it has no file that could be left behind, it is seen by the processes
 //! of the same network namespace, and it is gone with the process that listens. Both ends check that the other one
-//! belongs to the same user. A file crosses as a descriptor that can only be read, whatever the sender's own can do.
-//! Other systems have no such sockets; there, listening and connecting fail with `Unsupported`.
+//! belongs to the same user. A file crosses as a descriptor opened for reading, whatever the sender's own can do. That
+//! guards against accidents, not against a hostile process of the same user, which can open the file behind any
+//! descriptor once more, for writing. Other systems have no such sockets; there, listening and connecting fail with
+//! `Unsupported`.
 
 use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::task::coop::consume_budget;
 
 use super::fork::Own;
-use super::sendfile::{SENDFILE_BYTES_MAX, is_cached, read_ahead};
+use super::sendfile::{is_cached, read_ahead};
 
-/// Files that one message carries at most.
-const FILES_PER_MESSAGE: usize = 1;
+/// The most that is read of a file before other tasks of the thread get their turn.
+const TURN_BYTES: usize = 256 * 1024;
+
+/// What the kernel calls every user who has no number in this process's user namespace: they are not all the same one.
+const OVERFLOW_UID: u32 = 65_534;
 
 /// A listening socket.
 #[derive(Debug)]
@@ -29,9 +34,9 @@ pub struct LocalListener(Own<tokio::net::UnixListener>);
 #[derive(Debug)]
 pub struct LocalStream(Own<tokio::net::UnixStream>);
 
-/// A file that can be read and nothing else. Clones are the same open file.
+/// A file opened for reading. Clones are the same open file. A forked child gives its copy up, as it does with sockets.
 #[derive(Debug, Clone)]
-pub struct ReadOnlyFile(Arc<OwnedFd>);
+pub struct ReadOnlyFile(Arc<Own<OwnedFd>>);
 
 /// Listens on `name`, which no other process of the network namespace may have. To be called within a tokio runtime
 /// that has I/O.
@@ -64,20 +69,24 @@ impl LocalListener {
 impl LocalStream {
     fn new(stream: tokio::net::UnixStream) -> io::Result<Self> {
         let stream = Own::new(stream);
-        if stream.peer_cred()?.uid() != rustix::process::geteuid().as_raw() {
+        let peer = stream.peer_cred()?.uid();
+        if peer != rustix::process::geteuid().as_raw() || peer == OVERFLOW_UID {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         Ok(Self(stream))
     }
 
     /// Sends a first part of `bytes`, at least one of them, and with the first byte `file`. Returns how many went;
-    /// the others are to be written. Cancel-safe.
+    /// the others are to be written. Nothing has gone after an error. Cancel-safe.
     pub async fn send_with_file(&self, bytes: &[u8], file: &ReadOnlyFile) -> io::Result<usize> {
         self.0.async_io(Interest::WRITABLE, || system::send(&*self.0, bytes, file.0.as_fd())).await
     }
 
     /// Reads what is there, at most as much as `buffer` holds, waiting for the first byte; 0 at the end of the
     /// stream. A file that came with the bytes is appended to `files`. Cancel-safe.
+    ///
+    /// # Errors
+    /// `InvalidData` if a file was lost on the way, for want of descriptors in this process for example.
     pub async fn receive(
         &self,
         buffer: &mut [u8],
@@ -97,11 +106,23 @@ impl Deref for LocalStream {
 
 impl AsyncRead for LocalStream {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_read(context, buffer)
+        // Not tokio's own: it takes a read of less than was asked for as the end of what is there, but the kernel ends
+        // a read after every message that carried a file.
+        loop {
+            ready!(self.0.poll_read_ready(context))?;
+            match self.0.try_read(buffer.initialize_unfilled()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(count) => {
+                    buffer.advance(count);
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
     }
 }
 
@@ -136,12 +157,16 @@ impl AsyncWrite for LocalStream {
 }
 
 impl ReadOnlyFile {
+    fn new(file: OwnedFd) -> Self {
+        Self(Arc::new(Own::new(file)))
+    }
+
     /// Opens the file behind `file` once more, for reading; it may have lost its name meanwhile.
     ///
     /// # Errors
     /// What the system says; `Unsupported` where an open file cannot be opened again.
     pub fn of(file: BorrowedFd<'_>) -> io::Result<Self> {
-        system::reopen(file).map(|file| Self(Arc::new(file)))
+        system::reopen(file).map(Self::new)
     }
 
     /// Appends the `length` bytes at `position` to `buffer`, as far as it has room without growing. Reads inline what
@@ -155,7 +180,7 @@ impl ReadOnlyFile {
         }
         let (mut position, mut left) = (position, length);
         while left > 0 {
-            let turn = left.min(SENDFILE_BYTES_MAX);
+            let turn = left.min(TURN_BYTES);
             if !is_cached(self.0.as_fd(), position, turn) {
                 self.bring_in(position, turn).await?;
             }
@@ -179,7 +204,7 @@ impl ReadOnlyFile {
 
     fn read_once(&self, buffer: &mut Vec<u8>, position: u64, turn: usize) -> io::Result<usize> {
         let room = &mut buffer.spare_capacity_mut()[..turn];
-        let read = || rustix::io::pread(&*self.0, &mut *room, position).map(|(filled, _)| filled.len());
+        let read = || rustix::io::pread(self.0.as_fd(), &mut *room, position).map(|(filled, _)| filled.len());
         let count = rustix::io::retry_on_intr(read)?;
         // SAFETY: the system has just written so many bytes behind the end, within the capacity.
         unsafe { buffer.set_len(buffer.len() + count) };
@@ -193,17 +218,19 @@ mod system {
     use std::mem::MaybeUninit;
     use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
     use std::os::unix::net::{UnixListener, UnixStream};
-    use std::sync::Arc;
 
     use rustix::cmsg_space;
     use rustix::fs::{Mode, OFlags};
     use rustix::net::{
-        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-        SendFlags,
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags,
     };
     use socket2::{Domain, SockAddr, Socket, Type};
 
-    use super::{FILES_PER_MESSAGE, ReadOnlyFile};
+    use super::ReadOnlyFile;
+
+    /// Files that one message carries at most.
+    const FILES_PER_MESSAGE: usize = 1;
 
     /// Connections that wait to be accepted before the system refuses more.
     const BACKLOG: i32 = 1024;
@@ -265,8 +292,12 @@ mod system {
         })?;
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(received) = message {
-                files.extend(received.map(|file| ReadOnlyFile(Arc::new(file))));
+                files.extend(received.map(ReadOnlyFile::new));
             }
+        }
+        if received.flags.contains(ReturnFlags::CTRUNC) {
+            let text = "a descriptor was lost on the way: there may be none left in this process";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         Ok(received.bytes)
     }

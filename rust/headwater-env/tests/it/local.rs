@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::time::Duration;
 
 use headwater_env::net::{LocalStream, ReadOnlyFile, close_inherited_in_child, connect_local, listen_local};
@@ -29,6 +30,17 @@ fn file(directory: &tempfile::TempDir, content: &[u8]) -> RealFile {
 
 fn lent(file: &RealFile) -> ReadOnlyFile {
     ReadOnlyFile::of(file.raw_fd().unwrap()).unwrap()
+}
+
+/// The descriptors of this process that lead to `path`: those of a lent file are private to the crate.
+fn descriptors_of(path: &Path) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc/self/fd").unwrap();
+    let found = entries.filter_map(|entry| {
+        let entry = entry.ok()?.path();
+        let number = entry.file_name()?.to_str()?.parse().ok()?;
+        (std::fs::read_link(&entry).ok()? == path).then_some(number)
+    });
+    found.collect()
 }
 
 /// Everything up to the end of the stream, with the offset of the last byte of the read that each file came with.
@@ -85,16 +97,12 @@ async fn what_is_lent_cannot_be_written() {
     sender.send_with_file(b"x", &lent(&file)).await.unwrap();
     drop(sender);
     let (_, files) = receive_all(&receiver).await;
-    // The descriptor is private to the crate: find it by what it leads to.
-    let opened = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| {
-        let path = entry.ok()?.path();
-        let leads_to = std::fs::read_link(&path).ok()?;
-        let number: i32 = path.file_name()?.to_str()?.parse().ok()?;
-        (leads_to == directory.path().join("file")).then_some(number)
-    });
+    let opened = descriptors_of(&directory.path().join("file"));
     // SAFETY: F_GETFL only looks.
-    let modes: Vec<i32> =
-        opened.map(|number| unsafe { libc::fcntl(number, libc::F_GETFL) } & libc::O_ACCMODE).collect();
+    let modes: Vec<i32> = opened
+        .into_iter()
+        .map(|number| unsafe { libc::fcntl(number, libc::F_GETFL) } & libc::O_ACCMODE)
+        .collect();
     assert_eq!(modes.iter().filter(|mode| **mode == libc::O_RDWR).count(), 1, "the sender's own: {modes:?}");
     assert!(modes.contains(&libc::O_RDONLY), "the one that came: {modes:?}");
     drop(files);
@@ -112,19 +120,25 @@ async fn a_name_is_taken_while_its_listener_lives_and_nobody_listens_afterwards(
 }
 
 #[tokio::test]
-async fn a_reader_that_expects_no_files_drops_them() {
+async fn a_reader_that_expects_no_files_drops_them_and_misses_no_byte() {
     let directory = tempfile::tempdir().unwrap();
     let file = file(&directory, b"content");
     let (sender, mut receiver) = connected("unexpected").await;
-    sender.send_with_file(b"bytes", &lent(&file)).await.unwrap();
-    drop(sender);
-    let mut bytes = Vec::new();
-    receiver.read_to_end(&mut bytes).await.unwrap();
-    assert_eq!(bytes, b"bytes");
+    for bytes in [b"one", b"two", b"tri"] {
+        sender.send_with_file(bytes, &lent(&file)).await.unwrap();
+    }
+    let mut bytes = [0; 9];
+    let reading = receiver.read_exact(&mut bytes);
+    tokio::time::timeout(Duration::from_secs(5), reading).await.expect("all of it is here").unwrap();
+    assert_eq!(&bytes, b"onetwotri");
 }
 
 #[tokio::test]
-async fn a_forked_child_holds_neither_listener_nor_stream() {
+async fn a_forked_child_holds_neither_listener_nor_stream_nor_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = lent(&file(&directory, b"content"));
+    let opened = descriptors_of(&directory.path().join("file"));
+    assert_eq!(opened.len(), 1);
     let listener = listen_local(&name("fork")).unwrap();
     let stream = connect_local(&name("fork")).unwrap();
     let accepted = listener.accept().await.unwrap();
@@ -132,8 +146,11 @@ async fn a_forked_child_holds_neither_listener_nor_stream() {
     in_child(|| {
         close_inherited_in_child();
         // SAFETY: F_GETFD only looks, also at a number that is no descriptor.
-        unsafe { libc::fcntl(socket, libc::F_GETFD) == -1 }
+        [socket, opened[0]].iter().all(|number| unsafe { libc::fcntl(*number, libc::F_GETFD) == -1 })
     });
+    let mut content = Vec::with_capacity(7);
+    file.read(&mut content, 0, 7).await.unwrap();
+    assert_eq!(content, b"content", "the parent keeps it");
     stream.writable().await.unwrap();
     stream.try_write(b"still here").unwrap();
     tokio::time::timeout(Duration::from_secs(5), accepted.readable()).await.unwrap().unwrap();
