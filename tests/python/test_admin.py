@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -146,7 +146,7 @@ def test_members_are_removed(target: Target, topic: str) -> None:
         while not one.assignment():
             assert time.monotonic() < deadline
             one.poll(timeout=0.1)
-        with pytest.raises(headwater.BrokerError, match="1 of 2 failed; the first: .*static member other") as error:
+        with pytest.raises(headwater.BrokerError, match=r"1 of 2 failed; the first: .*static member other") as error:
             admin.remove_group_members(group, instances=["static", "other"])
         assert error.value.code == "UNKNOWN_MEMBER_ID"
     assert admin.describe_group(group).members == []
