@@ -131,3 +131,40 @@ def test_offsets_of_an_admin_have_a_timeout_too() -> None:
         with pytest.raises(headwater.TimedOutError, match="300ms"):
             admin.find_offsets({("t", 0): "latest"}, timeout=0.3)
         admin.close()
+
+
+def test_a_seek_does_not_wait_for_records_to_come(target: Target, topic: str) -> None:
+    partitions = [headwater.TopicPartition(topic, number) for number in range(2)]
+    with headwater.Producer(target) as producer:
+        for partition in partitions:
+            producer.produce(topic, b"v", partition=partition.partition)
+    # Far longer than the polls: a fetch at the end of the log must not hold up the one after a seek.
+    with headwater.Consumer(target, fetch_max_wait_ms=60_000) as consumer:
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(partitions)
+        read(consumer, 2)
+        for _ in range(5):
+            assert consumer.poll(timeout=0.1) == []
+            consumer.seek(partitions[0], 0)
+            assert [(at.partition, at.offset) for at in consumer.poll(timeout=20)] == [(0, 0)]
+        consumer.assign(partitions[:1])
+        assert consumer.poll(timeout=0.1) == []
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(partitions[1:])
+        assert [(at.partition, at.offset) for at in consumer.poll(timeout=20)] == [(1, 0)]
+        # What waits there goes on waiting for its own partitions.
+        assert consumer.poll(timeout=0.1) == []
+        with headwater.Producer(target) as producer:
+            producer.produce(topic, b"w", partition=0)
+        assert [at.value for at in consumer.poll(timeout=20)] == [b"w"]
+
+
+def test_one_partition_is_read_while_another_has_nothing(target: Target, topic: str) -> None:
+    """The busy one is left out of a fetch whenever its queue is full; that must not look like a seek."""
+    with headwater.Producer(target) as producer:
+        for number in range(300):
+            producer.produce(topic, f"{number} ".ljust(10_000), partition=0)
+    with headwater.Consumer(target, headwater_queued_bytes_max=50_000, fetch_max_wait_ms=5_000) as consumer:
+        consumer.assign([(topic, 0), (topic, 1)])
+        consumer.seek_to_beginning([(topic, 0), (topic, 1)])
+        assert [int(record.value) for record in read(consumer, 300)] == list(range(300))

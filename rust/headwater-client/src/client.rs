@@ -278,6 +278,11 @@ impl Client {
         self.inner.pool.get(Target::Node(node), lane, &address).await
     }
 
+    /// Ends the connection to a broker, and all that waits for answers on it; the next request opens another at once.
+    pub(crate) fn disconnect(&self, node: i32, lane: Lane) {
+        self.inner.pool.renew(Target::Node(node), lane);
+    }
+
     /// The open connection to a node, if there is one.
     pub(crate) fn existing_connection(&self, node: i32, lane: Lane) -> Option<Arc<Connection>> {
         self.inner.pool.existing(Target::Node(node), lane, &self.address(node)?)

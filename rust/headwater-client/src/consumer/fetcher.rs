@@ -2,7 +2,8 @@
 //!
 //! Per broker one fetch is on its way, a long poll in a session of its own. A partition is left out while its share of
 //! `headwater.queued.bytes.max` waits to be polled; the fetch then waits only briefly at the broker, so that the partition
-//! is back soon after it has been polled empty.
+//! is back soon after it has been polled empty. A fetch that waits for records to be written would hold up what is asked
+//! after a seek, since answers come in the order of the questions: it is given up then, with its connection.
 
 use super::Shared;
 use super::buffer::{Answer, Marks, next_offset};
@@ -50,6 +51,7 @@ type Asked = BTreeMap<TopicPartition, u64>;
 enum Event {
     Fetched {
         node: i32,
+        ticket: u64,
         asked: BTreeMap<TopicPartition, (Wanted, u64)>,
         outcome: Result<FetchResponse, ClientError>,
     },
@@ -68,6 +70,26 @@ struct NodeState {
     session: Session,
     busy: bool,
     not_before: Option<Instant>,
+    /// Tells the fetch that is on its way from those that were given up.
+    ticket: u64,
+    /// Where the partitions stood when it was sent, if all that it asks for was not written yet.
+    waits_since: Option<Asked>,
+}
+
+impl NodeState {
+    /// Whether the fetch on its way keeps waiting although there is a partition by now that was elsewhere or not there.
+    fn is_in_the_way(&self, wanted: &BTreeMap<TopicPartition, (Wanted, u64)>) -> bool {
+        let Some(then) = &self.waits_since else { return false };
+        wanted.iter().any(|(name, (_, version))| then.get(name) != Some(version))
+    }
+
+    /// Forgets the fetch on its way.
+    fn give_up(&mut self) {
+        self.ticket += 1;
+        self.busy = false;
+        self.waits_since = None;
+        self.session.reset();
+    }
 }
 
 pub(super) struct Fetcher {
@@ -232,6 +254,7 @@ impl Fetcher {
         let share = config.headwater_queued_bytes_max / state.partitions.len().max(1);
         let mut by_node: HashMap<i32, BTreeMap<TopicPartition, (Wanted, u64)>> = HashMap::new();
         let mut left_out: HashMap<i32, ()> = HashMap::new();
+        let mut at_end: BTreeSet<TopicPartition> = BTreeSet::new();
         let mut stale = false;
         for (name, partition) in &mut state.partitions {
             if !partition.is_fetched() {
@@ -251,6 +274,9 @@ impl Fetcher {
                 left_out.insert(node, ());
                 continue;
             }
+            if partition.end.is_some_and(|end| partition.fetch_offset >= end) {
+                at_end.insert(name.clone());
+            }
             let max_bytes = config.max_partition_fetch_bytes as i32;
             let wanted = Wanted { offset: partition.fetch_offset, leader_epoch, max_bytes };
             by_node.entry(node).or_default().insert(name.clone(), (wanted, partition.version));
@@ -265,14 +291,22 @@ impl Fetcher {
                 true => SHORT_WAIT.min(Duration::from_millis(config.fetch_max_wait_ms)),
                 false => Duration::from_millis(config.fetch_max_wait_ms),
             };
-            let state = self.nodes.entry(node).or_default();
-            if state.busy {
+            let node_state = self.nodes.entry(node).or_default();
+            if node_state.busy && node_state.is_in_the_way(&wanted) {
+                shared.client.disconnect(node, Lane::Fetch);
+                node_state.give_up();
+            }
+            if node_state.busy {
                 continue;
             }
-            if let Some(at) = state.not_before.filter(|at| *at > now) {
+            if let Some(at) = node_state.not_before.filter(|at| *at > now) {
                 later(at);
                 continue;
             }
+            let waits = wanted.keys().all(|name| at_end.contains(name));
+            node_state.waits_since = waits.then(|| {
+                state.partitions.iter().map(|(name, partition)| (name.clone(), partition.version)).collect()
+            });
             self.ask(node, wanted, wait, room);
         }
     }
@@ -287,6 +321,7 @@ impl Fetcher {
         let config = &self.shared.config;
         let state = self.nodes.entry(node).or_default();
         state.busy = true;
+        let ticket = state.ticket;
         let wanted = asked.iter().map(|(name, (wanted, _))| (name.clone(), *wanted)).collect();
         let question = state.session.ask(&wanted);
         let request = FetchRequest {
@@ -309,13 +344,13 @@ impl Fetcher {
             let reply =
                 client.call(&to, Lane::Fetch, FETCH_VERSION_MAX, timeout, |version| strip(request, version));
             let outcome = reply.await.map(|reply| reply.body);
-            Event::Fetched { node, asked, outcome }
+            Event::Fetched { node, ticket, asked, outcome }
         }));
     }
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Fetched { node, asked, outcome } => self.fetched(node, &asked, outcome),
+            Event::Fetched { node, ticket, asked, outcome } => self.fetched(node, ticket, &asked, outcome),
             Event::Committed { asked, outcome } => self.committed(&asked, outcome),
             Event::Looked { asked, outcome } => self.looked(&asked, outcome),
         }
@@ -390,13 +425,18 @@ impl Fetcher {
     fn fetched(
         &mut self,
         node: i32,
+        ticket: u64,
         asked: &BTreeMap<TopicPartition, (Wanted, u64)>,
         outcome: Result<FetchResponse, ClientError>,
     ) {
         let pause = self.pause();
         let now = self.now();
         let state = self.nodes.entry(node).or_default();
+        if state.ticket != ticket {
+            return;
+        }
         state.busy = false;
+        state.waits_since = None;
         let answer = match outcome.and_then(|answer| {
             ClientError::check(answer.error_code, || format!("fetch from broker {node}"))?;
             Ok(answer)

@@ -100,7 +100,7 @@ pub(super) struct PartitionState {
     pub(super) queued_bytes: usize,
     /// A lookup of the position is under way.
     pub(super) resolving: bool,
-    /// Changes when the position is set by hand, so that answers to older questions are dropped.
+    /// Changes when the position is set by hand and with each assignment, so that answers to older questions are dropped.
     pub(super) version: u64,
     pub(super) high_watermark: Option<i64>,
     pub(super) end: Option<i64>,
@@ -110,7 +110,7 @@ pub(super) struct PartitionState {
 }
 
 impl PartitionState {
-    fn new(position: Position) -> Self {
+    fn new(position: Position, version: u64) -> Self {
         let fetch_offset = if let Position::At(offset) = position { offset } else { -1 };
         Self {
             position,
@@ -123,7 +123,7 @@ impl PartitionState {
             answers: VecDeque::new(),
             queued_bytes: 0,
             resolving: false,
-            version: 0,
+            version,
             high_watermark: None,
             end: None,
             not_before: None,
@@ -197,6 +197,8 @@ pub(super) struct State {
     pub(super) last_poll: Option<Instant>,
     /// Polls that wait right now.
     pub(super) polling: usize,
+    /// Partitions that were ever assigned, each time counted.
+    assignments: u64,
 }
 
 impl State {
@@ -224,7 +226,8 @@ impl State {
         self.partitions.retain(|partition, _| wanted.contains(partition));
         for partition in wanted {
             if !self.partitions.contains_key(partition) {
-                self.partitions.insert(partition.clone(), PartitionState::new(start));
+                self.assignments += 1;
+                self.partitions.insert(partition.clone(), PartitionState::new(start, self.assignments << 32));
             }
         }
     }

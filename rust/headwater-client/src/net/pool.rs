@@ -242,6 +242,17 @@ impl Pool {
         }
     }
 
+    /// Ends a connection, if there is one, so that the next request opens another, without a backoff.
+    pub(crate) fn renew(&self, target: Target, lane: Lane) {
+        let Some(slot) = self.slots().get(&(target, lane)).map(Arc::clone) else { return };
+        if let Some((_, connection)) = slot.current().take() {
+            connection.close("closed by this side");
+        }
+        if let Ok(mut attempts) = slot.connecting.try_lock() {
+            attempts.not_before = None;
+        }
+    }
+
     /// Forgets all connections; those in use end when their users let go, or by the cancellation of the client.
     pub(crate) fn clear(&self) {
         self.slots().clear();
