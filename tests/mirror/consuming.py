@@ -121,6 +121,37 @@ def iteration_counts_what_it_handed_out(kafka: Any, at: Any) -> Any:
 
 
 @example
+def polls_after_an_iteration(kafka: Any, at: Any) -> Any:
+    """A short poll gives what the iteration had read already."""
+    topic = create(kafka, at, "polls_after_an_iteration", 2)
+    fill(kafka, at, topic, 6)
+    consumer, partition = assigned(kafka, at, topic)
+    first = [next(consumer).offset for _ in range(2)]
+    rest: list[int] = []
+
+    def step() -> None:
+        found = consumer.poll(timeout_ms=50, max_records=3).get(partition, [])
+        rest.extend(record.offset for record in found)
+
+    until(lambda: len(rest) >= 4, step)
+    position = consumer.position(partition)
+    again = consumer.poll(timeout_ms=0)
+    consumer.close()
+    return first, rest, position, again
+
+
+@example
+def polls_without_a_subscription(kafka: Any, at: Any) -> Any:
+    consumer = kafka.KafkaConsumer(bootstrap_servers=at, consumer_timeout_ms=100)
+    seen = [consumer.poll(timeout_ms=10), list(consumer)]
+    consumer.subscribe([create(kafka, at, "polls_without_a_subscription")])
+    consumer.unsubscribe()
+    seen.append(consumer.poll(timeout_ms=10))
+    consumer.close()
+    return seen
+
+
+@example
 def iteration_over_partitions_and_a_commit(kafka: Any, at: Any) -> Any:
     """What is committed is what was handed out, of the other partitions as well."""
     topic = create(kafka, at, "iteration_over_partitions", 2)

@@ -19,6 +19,7 @@ The reference is kafka-python 3.0: the same names, arguments, defaults, results 
 refused; methods that do not exist here raise `NotInHeadwaterError`, which names them.
 """
 
+from headwater._headwater import __version__
 from headwater.kafka.admin import KafkaAdminClient
 from headwater.kafka.consumer import KafkaConsumer
 from headwater.kafka.consumer.subscription_state import AsyncConsumerRebalanceListener, ConsumerRebalanceListener
@@ -50,4 +51,5 @@ __all__ = [
     "Serializer",
     "TopicPartition",
     "TopicPartitionReplica",
+    "__version__",
 ]

@@ -1,0 +1,5 @@
+"""Where kafka-python 2 keeps `ConfigResource`."""
+
+from headwater.kafka.admin.configs import ConfigResource, ConfigResourceType
+
+__all__ = ["ConfigResource", "ConfigResourceType"]
