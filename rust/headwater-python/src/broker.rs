@@ -6,7 +6,7 @@ use crate::hints;
 use crate::runtime::{Birthplace, env, runtime};
 use crate::temporary;
 use crate::wait::wait;
-use headwater_broker::config::{broker_keys, nearest_key};
+use headwater_broker::config::{WITHOUT_FILE, broker_keys, nearest_key};
 use headwater_broker::{BrokerConfig, BrokerHandle, ConfigError, Listener, StartError};
 use headwater_client::Bootstrap;
 use headwater_env::net::MemoryNetwork;
@@ -53,7 +53,8 @@ impl Broker {
     ) -> PyResult<Self> {
         let is_temporary = data.is_none();
         let listeners = listen.map(|listen| listener(py, listen)).transpose()?;
-        let settings = pairs(config)?;
+        let defaults = WITHOUT_FILE.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let settings = defaults.into_iter().chain(pairs(config)?);
         let data = match data {
             Some(data) => data,
             None => {

@@ -40,7 +40,7 @@ pub(super) const BROKER_KEYS: &[Key] = &[
     Key::list("group.coordinator.rebalance.protocols", "classic", "The group protocols that are served.")
         .valid(Valid::ListOf(&["classic", "consumer", "share", "streams"]))
         .ignored(),
-    Key::int("group.initial.rebalance.delay.ms", "3000", "How long the first rebalance of an empty group waits for more members, in milliseconds."),
+    Key::int("group.initial.rebalance.delay.ms", "3000", "How long the first rebalance of an empty group waits for more members, in milliseconds. A broker that is started without a file of settings has 0, as the file has that Kafka comes with."),
     Key::int("group.max.session.timeout.ms", "1800000", "The longest session timeout that a member may ask for, in milliseconds."),
     Key::int("group.max.size", MAX_INT, "The most members of a group.").from(1),
     Key::int("group.min.session.timeout.ms", "6000", "The shortest session timeout that a member may ask for, in milliseconds."),

@@ -8,6 +8,7 @@ use crate::failure::{Failure, say};
 use crate::properties;
 use crate::session::Session;
 use clap::Args;
+use headwater_broker::config::WITHOUT_FILE;
 use headwater_broker::{Broker, BrokerConfig, ConfigError, Listener, StartError};
 use headwater_env::real::RealDisk;
 use headwater_env::{Disk, DiskFile, LockError, OpenMode};
@@ -67,7 +68,7 @@ impl Start {
     pub(crate) fn prepare(&self) -> Result<Server, Failure> {
         let mut pairs = match &self.file {
             Some(path) => read_properties(path)?,
-            None => Vec::new(),
+            None => WITHOUT_FILE.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec(),
         };
         pairs.extend(self.config.iter().cloned());
         let is_set = |pairs: &[(String, String)], name: &str| pairs.iter().any(|(key, _)| key == name);
@@ -209,6 +210,12 @@ mod tests {
         let config = prepare(&[]).unwrap();
         assert_eq!(config.listeners(), [Listener::plaintext("127.0.0.1", 9092)]);
         assert_eq!(config.data_dir(), Path::new(DEFAULT_DATA));
+        let delay = |config: &BrokerConfig| {
+            config.values().get("group.initial.rebalance.delay.ms").map(|value| value.to_string())
+        };
+        assert_eq!(delay(&config).as_deref(), Some("0"));
+        let given = prepare(&["-c", "group.initial.rebalance.delay.ms=7"]).unwrap();
+        assert_eq!(delay(&given).as_deref(), Some("7"));
         let settings = ["-c", "listeners=PLAINTEXT://localhost:1", "-c", "log.dirs=/a"];
         let config = prepare(&settings).unwrap();
         assert_eq!(config.listeners(), [Listener::plaintext("localhost", 1)]);
