@@ -410,6 +410,12 @@ class WriteOptions:
 
 
 def _only_known(options: Mapping[str, str], use: Use) -> None:
+    if "provider" in {name.lower() for name in options}:
+        # Set for tables alone; without this their user would be told that options are missing which are there.
+        raise OptionError(
+            "a table of the catalog cannot be read: Spark hands its options over when it is made and not when it is "
+            "read; use CREATE TEMPORARY VIEW … USING headwater OPTIONS (…)"
+        )
     for name in options:
         lower = name.lower()
         if lower in _OF_SPARK or lower.startswith(PREFIX):

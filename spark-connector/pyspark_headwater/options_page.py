@@ -42,6 +42,11 @@ without it all other columns become one JSON object for each row.
 ## What else is different
 
 - A batch write needs `.mode("append")`: the other mode that Spark has for a Python source, `overwrite`, is refused.
+- A stream writes with `outputMode("append")` or `"complete"`: Spark refuses `"update"` for a Python sink. Write the
+  batches of such a query with
+  `foreachBatch(lambda rows, _: rows.write.format("headwater").mode("append").options(**options).save())`.
+- In SQL a topic is a temporary view, `CREATE TEMPORARY VIEW … USING headwater OPTIONS (…)`. A table of the catalog is
+  refused: Spark hands a Python source the options of a table when it is made and not when it is read.
 - Spark plans a DataFrame of a Python source once: actions on the same DataFrame read the same offsets, also when
   records have come since. `load()` again to see them.
 - Spark asks Python sources for all their columns, also where only some are used.
@@ -52,7 +57,10 @@ without it all other columns become one JSON object for each row.
 - On a compacted topic `failOnDataLoss` can raise a false alarm: a gap that compaction left looks like one of retention
   once the log begins after it.
 - Before Spark 4.2 a run with `Trigger.AvailableNow` is one batch: all there is, or only that of a run that was killed.
-- There is no continuous processing.
+- There is no continuous processing, and Spark's progress reports have no `metrics` of the source: how far a stream is
+  behind is the difference between `latestOffset` and `endOffset` there.
+- A topic that was deleted and made anew under a checkpoint is noticed while it is shorter than what was read before, as
+  with spark-sql-kafka.
 - A cluster that does not answer is given up after 15 s when a batch or the first micro-batch is planned, later and in
   tasks after a minute; `kafka.default.api.timeout.ms` sets both.
 

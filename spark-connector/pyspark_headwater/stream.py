@@ -168,7 +168,8 @@ class StreamReader(Carried, DataSourceStreamReader):
         for partition in first:
             if partition not in last:
                 self._loss(
-                    f"{named(partition)} does not exist any more, the query has read up to offset {first[partition]}"
+                    f"{named(partition)} is not read any more (deleted, or left out of the subscription), the query "
+                    f"has read up to offset {first[partition]}"
                 )
 
     def _loss(self, what: str) -> None:

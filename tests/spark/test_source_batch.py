@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import headwater
 import pytest
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from spark_rows import FIRST_MS, STEP_MS, TopicRow, place, spark_rows, write_events
 
@@ -53,6 +54,22 @@ def test_headers_come_when_asked_for_and_are_null_without_any(read: Read, topic:
     assert frame.schema["headers"].dataType.simpleString() == "array<struct<key:string,value:binary>>"
     assert spark_rows(frame) == events
     assert frame.where("headers is null").count() == sum(not row.headers for row in events)
+
+
+def test_sql_reads_a_view_and_a_table_is_refused_in_one_sentence(
+    spark: SparkSession, bootstrap: str, topic: str, events: list[TopicRow]
+) -> None:
+    name = topic.replace("-", "_")
+    using = f"USING headwater OPTIONS (`kafka.bootstrap.servers` '{bootstrap}', subscribe '{topic}')"
+    try:
+        spark.sql(f"CREATE TEMPORARY VIEW view_{name} {using}")
+        assert spark_rows(spark.table(f"view_{name}")) == without_headers(events)
+        # Spark does not hand the options of a table over when it is read.
+        with pytest.raises(AnalysisException, match="use CREATE TEMPORARY VIEW"):
+            spark.sql(f"CREATE TABLE table_{name} {using} COMMENT 'events'")
+    finally:
+        spark.sql(f"DROP VIEW IF EXISTS view_{name}")
+        spark.sql(f"DROP TABLE IF EXISTS table_{name}")
 
 
 def test_an_empty_topic_has_no_rows(read: Read, topic: str) -> None:

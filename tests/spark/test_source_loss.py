@@ -61,7 +61,7 @@ def test_a_deleted_topic(stream: Stream, bootstrap: str, topic: str, admin: head
     write_events(bootstrap, topic, range(30))
     stream.run()
     admin.delete_topics(topic)
-    with pytest.raises(StreamingQueryException, match=rf"{topic}-0 does not exist any more.*up to offset 10"):
+    with pytest.raises(StreamingQueryException, match=rf"{topic}-0 is not read any more.*up to offset 10"):
         stream.run()
     assert stream.run(failOnDataLoss="false") == []
 
