@@ -206,3 +206,25 @@ def test_a_damaged_batch_is_noticed_by_whoever_reads_it(tmp_path: Path) -> None:
             consumer.seek(("damaged", 0), 1)
             with pytest.raises(headwater.CorruptRecordError, match=r"damaged-0.*offset 1"):
                 consumer.poll_arrow(timeout=10)
+
+
+def test_every_partition_has_its_own_bounds_though_they_are_looked_up_together(
+    broker: headwater.Broker, topic: str
+) -> None:
+    admin = headwater.Admin(broker)
+    name = f"{topic}-many"
+    admin.create_topic(name, partitions=40)
+    with headwater.Producer(broker) as producer:
+        for partition in range(40):
+            for _ in range(partition % 3):
+                producer.produce(name, str(partition).encode(), partition=partition)
+    assert broker.bootstrap_servers is not None
+    address = broker.bootstrap_servers
+    rows = pa.RecordBatchReader.from_stream(headwater.scan(name, address, partitions=[39, 3, 4, 5, 0])).read_all()
+    assert [tuple(row.values()) for row in rows.select(["partition", "offset", "value"]).to_pylist()] == [
+        (4, 0, b"4"),
+        (5, 0, b"5"),
+        (5, 1, b"5"),
+    ]
+    whole = pa.RecordBatchReader.from_stream(headwater.scan(name, address)).read_all()
+    assert whole.num_rows == sum(partition % 3 for partition in range(40))

@@ -64,8 +64,9 @@ impl Scan {
 /// Takes the bounds of all partitions.
 pub(crate) fn begin_all(
     plan: &ScanPlan,
-    sources: Vec<Box<dyn PartitionSource>>,
+    mut sources: Vec<Box<dyn PartitionSource>>,
 ) -> Result<Vec<PartitionScan>, ScanError> {
+    sources.iter_mut().for_each(|source| source.expect_bounds());
     sources
         .into_iter()
         .map(|source| {

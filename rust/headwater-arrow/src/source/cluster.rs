@@ -7,9 +7,9 @@
 //!         read ┘   └ fetched ahead, handed out when its turn comes
 //! ```
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use headwater_client::{ClientError, Consumer, FetchedPartition, PollLimits};
@@ -48,8 +48,16 @@ struct Shared {
     consumer: Consumer,
     runtime: Handle,
     reading: Mutex<Option<Reading>>,
+    bounds: std::sync::Mutex<BoundsLookup>,
     // What will be read, in this order; what has been read is still in it.
     announced: std::sync::Mutex<Vec<(TopicPartition, Range<i64>)>>,
+}
+
+/// Partitions whose bounds will be asked for, and the bounds of those that were looked up together with another one.
+#[derive(Default)]
+struct BoundsLookup {
+    expected: BTreeSet<TopicPartition>,
+    found: BTreeMap<TopicPartition, Bounds>,
 }
 
 /// What the consumer is reading.
@@ -66,8 +74,8 @@ struct Reading {
 impl ClusterSources {
     /// Reads through `consumer`, whose tasks run on `runtime`.
     pub fn new(consumer: Consumer, runtime: Handle) -> ClusterSources {
-        let (reading, announced) = (Mutex::default(), std::sync::Mutex::default());
-        ClusterSources { shared: Arc::new(Shared { consumer, runtime, reading, announced }) }
+        let (reading, bounds, announced) = Default::default();
+        ClusterSources { shared: Arc::new(Shared { consumer, runtime, reading, bounds, announced }) }
     }
 
     /// The partitions of `topic`, by number; `None` if the cluster has no such topic. Blocking.
@@ -110,16 +118,24 @@ impl Shared {
         })
     }
 
-    async fn offset(
+    /// The bounds of partitions, with one request of each kind to every broker that leads some of them.
+    async fn look_up(
         &self,
-        partition: &TopicPartition,
-        offsets: Result<BTreeMap<TopicPartition, i64>, ClientError>,
-    ) -> Result<i64, ClientError> {
-        match offsets?.remove(partition) {
-            Some(offset) => Ok(offset),
-            // The client answers for every partition it was asked about; ask it for its own error otherwise.
-            None => self.consumer.position(partition).await,
-        }
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, Bounds>, ClientError> {
+        let (starts, ends) = tokio::try_join!(
+            self.consumer.beginning_offsets(partitions),
+            self.consumer.end_offsets(partitions)
+        )?;
+        let bounds = starts.into_iter().filter_map(|(partition, start)| {
+            let end = *ends.get(&partition)?;
+            Some((partition, Bounds { start, end: end.max(start) }))
+        });
+        Ok(bounds.collect())
+    }
+
+    fn bounds(&self) -> MutexGuard<'_, BoundsLookup> {
+        self.bounds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the consumer read `partition` from `offset`, and fetch ahead what comes after it.
@@ -208,14 +224,39 @@ impl PartitionSource for ClusterSource {
         self.partition.partition
     }
 
+    fn expect_bounds(&mut self) {
+        let mut bounds = self.shared.bounds();
+        bounds.found.remove(&self.partition);
+        bounds.expected.insert(self.partition.clone());
+    }
+
     fn bounds(&mut self, interrupt: &dyn Interrupt) -> Result<Bounds, SourceError> {
         let shared = &self.shared;
-        let wanted = std::slice::from_ref(&self.partition);
+        let expected = {
+            let mut bounds = shared.bounds();
+            if let Some(known) = bounds.found.remove(&self.partition) {
+                return Ok(known);
+            }
+            std::mem::take(&mut bounds.expected)
+        };
+        // An error may be another partition's; each then has its own look-up, and this one its own error.
+        let together: Vec<TopicPartition> = expected.into_iter().collect();
+        if together.len() > 1
+            && let Ok(mut found) = shared.wait(interrupt, shared.look_up(&together))
+            && let Some(own) = found.remove(&self.partition)
+        {
+            shared.bounds().found = found;
+            return Ok(own);
+        }
+        let alone = std::slice::from_ref(&self.partition);
         shared.wait(interrupt, async {
-            let start =
-                shared.offset(&self.partition, shared.consumer.beginning_offsets(wanted).await).await?;
-            let end = shared.offset(&self.partition, shared.consumer.end_offsets(wanted).await).await?;
-            Ok::<_, ClientError>(Bounds { start, end: end.max(start) })
+            match shared.look_up(alone).await?.remove(&self.partition) {
+                Some(bounds) => Ok(bounds),
+                // The client answers for every partition it was asked about; ask it for its own error otherwise.
+                None => {
+                    shared.consumer.position(&self.partition).await.map(|at| Bounds { start: at, end: at })
+                }
+            }
         })
     }
 

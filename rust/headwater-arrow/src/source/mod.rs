@@ -88,6 +88,9 @@ pub trait PartitionSource: Send {
     /// The partition.
     fn partition(&self) -> i32;
 
+    /// Says that [`PartitionSource::bounds`] will be asked for: a source may then look up those of several at once.
+    fn expect_bounds(&mut self) {}
+
     /// What can be read now.
     ///
     /// # Errors
