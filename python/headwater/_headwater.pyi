@@ -71,8 +71,7 @@ class Broker:
     """A broker inside this process.
 
     Args:
-        data: its data directory; None makes a temporary one that is removed when the broker stops; after a kill, when
-            the next one is made.
+        data: its data directory; None makes a temporary one that is removed when the broker stops.
         listen: address for other processes (port 0 picks one); None opens no port, and only this process gets in.
         config: settings by Kafka's names, such as `{"num.partitions": 3}`.
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
 import threading
 import time
@@ -45,26 +44,6 @@ def test_without_data_the_directory_is_temporary() -> None:
     broker.stop()
     broker.stop()
     assert not data.exists()
-
-
-def test_what_a_killed_broker_leaves_is_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    script = "import os, headwater; b = headwater.Broker(); print(b.data, flush=True); os.kill(os.getpid(), 9)"
-    left = Path(run(script).stdout.strip())
-    assert left.is_dir()
-    assert left.parent == tmp_path
-    # Whatever else is called so is nobody's to remove.
-    others = tmp_path / "headwater-notes"
-    others.mkdir()
-    with headwater.Broker() as first:
-        assert not left.exists()
-        with headwater.Broker() as second:
-            assert Path(first.data).is_dir()
-            assert Path(second.data).is_dir()
-        assert Path(first.data).is_dir()
-        assert not Path(second.data).exists()
-    assert list(tmp_path.iterdir()) == [others]
 
 
 def test_without_listen_there_is_no_port(tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ pub use error::{
 };
 pub use log::Log;
 pub use log_dir::{
-    FlushCounters, FoundLog, LOCK_FILE, LoadFailure, LoadedLogs, LogDir, LogDirOptions, OpenDirError,
-    Placement, ReadOnlyDir, ReadOnlyLog,
+    FlushCounters, FoundLog, LoadFailure, LoadedLogs, LogDir, LogDirOptions, OpenDirError, Placement,
+    ReadOnlyDir, ReadOnlyLog,
 };
 pub use types::{
     AbortedTransaction, Appended, Cut, DiskFileOf, EpochEnd, Isolation, LogListener, Origin, ProducerView,

@@ -4,14 +4,13 @@ use crate::config::pairs;
 use crate::errors::{Class, IntoPyErr, misuse};
 use crate::hints;
 use crate::runtime::{Birthplace, env, runtime};
-use crate::temporary;
 use crate::wait::wait;
 use headwater_broker::config::{WITHOUT_FILE, broker_keys, nearest_key};
 use headwater_broker::{BrokerConfig, BrokerHandle, ConfigError, Listener, StartError};
 use headwater_client::Bootstrap;
 use headwater_env::net::MemoryNetwork;
 use headwater_env::real::RealEnv;
-use headwater_env::{Env, LockError};
+use headwater_env::{Disk, Env, LockError};
 use headwater_log::{Log, OpenDirError, StorageError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -57,12 +56,7 @@ impl Broker {
         let settings = defaults.into_iter().chain(pairs(config)?);
         let data = match data {
             Some(data) => data,
-            None => {
-                let made: PathBuf =
-                    py.import("tempfile")?.call_method1("mkdtemp", ("", temporary::PREFIX))?.extract()?;
-                temporary::remove_left_beside(env()?.disk(), &made);
-                made
-            }
+            None => py.import("tempfile")?.call_method1("mkdtemp", ("", "headwater-"))?.extract()?,
         };
         let (mut settings, unknown) = BrokerConfig::from_properties(Some(data.clone()), settings)
             .map_err(|error| error.into_py_err(py))?;
@@ -82,9 +76,6 @@ impl Broker {
         settings.listen(listeners.into_iter().collect());
         let memory = MemoryNetwork::new();
         let handle = wait(py, headwater_broker::Broker::start(env()?, settings, Some(memory.clone())))?;
-        if is_temporary && let Err(error) = temporary::mark(env()?.disk(), &data) {
-            tracing::warn!(%error, data = %data.display(), "if this process is killed, its data stays");
-        }
         let host = listen.and_then(|listen| listen.rsplit_once(':')).map(|(host, _)| host.to_owned());
         let bootstrap_servers =
             host.zip(handle.local_address()).map(|(host, address)| format!("{host}:{}", address.port()));
@@ -207,8 +198,9 @@ impl Broker {
     fn remove_if_temporary(&self) {
         if self.is_temporary
             && let Ok(env) = env()
+            && let Err(error) = env.disk().remove_dir_all(&self.data)
         {
-            temporary::remove(env.disk(), &self.data);
+            tracing::warn!(%error, data = %self.data.display(), "the temporary directory stays");
         }
     }
 }

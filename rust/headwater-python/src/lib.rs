@@ -34,7 +34,6 @@ mod settings;
 mod silence;
 mod sources;
 mod target;
-mod temporary;
 mod values;
 mod wait;
 

@@ -39,8 +39,8 @@ pub(crate) use metadata::Metadata;
 pub(crate) use offsets::CLEAN_MARKER;
 use offsets::{Offsets, Written};
 
-/// Name of a data directory's lock file.
-pub const LOCK_FILE: &str = ".lock";
+/// Name of the lock file.
+pub(crate) const LOCK_FILE: &str = ".lock";
 /// Longest name of a file, which the name of a deleted folder is cut to.
 const NAME_LENGTH_MAX: usize = 255;
 
