@@ -152,11 +152,29 @@ def test_a_seek_does_not_wait_for_records_to_come(target: Target, topic: str) ->
         consumer.assign(partitions)
         consumer.seek_to_beginning(partitions[1:])
         assert [(at.partition, at.offset) for at in consumer.poll(timeout=20)] == [(1, 0)]
+        # The usual way to the last records, again and again: nothing of it waits, whatever is on its way.
+        for _ in range(10):
+            consumer.seek_to_end(partitions)
+            consumer.seek(partitions[0], consumer.position(partitions[0]) - 1)
+            assert [(at.partition, at.offset) for at in consumer.poll(timeout=20)] == [(0, 0)]
         # What waits there goes on waiting for its own partitions.
         assert consumer.poll(timeout=0.1) == []
         with headwater.Producer(target) as producer:
             producer.produce(topic, b"w", partition=0)
         assert [at.value for at in consumer.poll(timeout=20)] == [b"w"]
+
+
+def test_a_fresh_consumer_goes_to_the_last_records_at_once(target: Target, topic: str) -> None:
+    partition = headwater.TopicPartition(topic, 0)
+    with headwater.Producer(target) as producer:
+        for number in range(20):
+            producer.produce(topic, str(number).encode(), partition=0)
+    for _ in range(10):
+        with headwater.Consumer(target, fetch_max_wait_ms=60_000) as consumer:
+            consumer.assign([partition])
+            consumer.seek_to_end([partition])
+            consumer.seek(partition, consumer.position(partition) - 3)
+            assert [int(at.value) for at in consumer.poll(timeout=20)] == [17, 18, 19]
 
 
 def test_one_partition_is_read_while_another_has_nothing(target: Target, topic: str) -> None:

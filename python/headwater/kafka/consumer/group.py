@@ -216,34 +216,19 @@ class KafkaConsumer:
             raise ValueError(f"max_records is positive, got {max_records}")
         if self._closed:
             raise IllegalStateError("the consumer is closed")
-        if not update_offsets:
-            self._give_back()
-        records = self._buffered(max_records) or self._poll(max_records, timeout_ms / 1000)
+        self._give_back()
+        records = self._poll(max_records, timeout_ms / 1000)
         self._consumed += sum(map(len, records.values()))
         if not update_offsets:
             self._rewind({partition: found[0].offset for partition, found in records.items()})
         return records
-
-    def _buffered(self, max_records: int) -> dict[TopicPartition, list[ConsumerRecord]]:
-        """What an iteration that was left has read and not handed out."""
-        found: dict[TopicPartition, list[ConsumerRecord]] = {}
-        while max_records > 0 and self._buffer:
-            partition, records = next(iter(self._buffer.items()))
-            found[partition] = [records.popleft() for _ in range(min(max_records, len(records)))]
-            max_records -= len(found[partition])
-            self._last = found[partition][-1]
-            if not records:
-                del self._buffer[partition]
-        if found:
-            self._commits.run_callbacks()
-        return found
 
     def _poll(self, max_records: int, seconds: float) -> dict[TopicPartition, list[ConsumerRecord]]:
         self._last = None
         self._commits.run_callbacks()
         if self._topics is None and not self._is_assigned_by_hand:
             # Nothing to read yet, and in kafka-python no error.
-            time.sleep(min(seconds, _ITERATION_SECONDS))
+            time.sleep(_ITERATION_SECONDS if math.isinf(seconds) else seconds)
             return {}
         if time.monotonic() >= self._look_again_at:
             self._look_for_topics()

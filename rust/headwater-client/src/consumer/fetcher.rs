@@ -17,6 +17,7 @@ use crate::metadata::ClusterMetadata;
 use crate::net::Lane;
 use crate::offsets::{self, OffsetAndMetadata, OffsetAndTimestamp, Outcomes};
 use futures_util::StreamExt;
+use futures_util::future::{AbortHandle, abortable};
 use futures_util::stream::FuturesUnordered;
 use headwater_protocol::ErrorCode;
 use headwater_protocol::messages::fetch::{FetchRequest, FetchResponse, PartitionData};
@@ -72,8 +73,10 @@ struct NodeState {
     not_before: Option<Instant>,
     /// Tells the fetch that is on its way from those that were given up.
     ticket: u64,
-    /// Where the partitions stood when it was sent, if all that it asks for was not written yet.
+    /// Where the partitions stood when it was sent, if it waits for what is not written yet.
     waits_since: Option<Asked>,
+    /// Ends it, wherever it is: it may not even be connected.
+    on_its_way: Option<AbortHandle>,
 }
 
 impl NodeState {
@@ -88,6 +91,9 @@ impl NodeState {
         self.ticket += 1;
         self.busy = false;
         self.waits_since = None;
+        if let Some(on_its_way) = self.on_its_way.take() {
+            on_its_way.abort();
+        }
         self.session.reset();
     }
 }
@@ -274,7 +280,8 @@ impl Fetcher {
                 left_out.insert(node, ());
                 continue;
             }
-            if partition.end.is_some_and(|end| partition.fetch_offset >= end) {
+            // Before the first answer nobody knows.
+            if partition.end.is_none_or(|end| partition.fetch_offset >= end) {
                 at_end.insert(name.clone());
             }
             let max_bytes = config.max_partition_fetch_bytes as i32;
@@ -293,8 +300,8 @@ impl Fetcher {
             };
             let node_state = self.nodes.entry(node).or_default();
             if node_state.busy && node_state.is_in_the_way(&wanted) {
-                shared.client.disconnect(node, Lane::Fetch);
                 node_state.give_up();
+                shared.client.disconnect(node, Lane::Fetch);
             }
             if node_state.busy {
                 continue;
@@ -303,7 +310,8 @@ impl Fetcher {
                 later(at);
                 continue;
             }
-            let waits = wanted.keys().all(|name| at_end.contains(name));
+            let waits = wait > SHORT_WAIT
+                && (config.fetch_min_bytes > 1 || wanted.keys().all(|name| at_end.contains(name)));
             node_state.waits_since = waits.then(|| {
                 state.partitions.iter().map(|(name, partition)| (name.clone(), partition.version)).collect()
             });
@@ -339,11 +347,16 @@ impl Fetcher {
         };
         let client = self.shared.client.clone();
         let timeout = client.config().request_timeout() + wait;
-        self.pending.push(Box::pin(async move {
+        let call = async move {
             let to = Destination::Node(node);
             let reply =
                 client.call(&to, Lane::Fetch, FETCH_VERSION_MAX, timeout, |version| strip(request, version));
-            let outcome = reply.await.map(|reply| reply.body);
+            reply.await.map(|reply| reply.body)
+        };
+        let (call, on_its_way) = abortable(call);
+        state.on_its_way = Some(on_its_way);
+        self.pending.push(Box::pin(async move {
+            let outcome = call.await.unwrap_or(Err(ClientError::Closed));
             Event::Fetched { node, ticket, asked, outcome }
         }));
     }
@@ -437,6 +450,7 @@ impl Fetcher {
         }
         state.busy = false;
         state.waits_since = None;
+        state.on_its_way = None;
         let answer = match outcome.and_then(|answer| {
             ClientError::check(answer.error_code, || format!("fetch from broker {node}"))?;
             Ok(answer)
