@@ -69,7 +69,12 @@ def test_a_callable_that_raises_ends_the_export(broker: headwater.Broker, large:
     assert list(tmp_path.iterdir()) == [], "something was left behind"
 
 
-def test_ctrl_c_during_a_callable_ends_the_export(broker: headwater.Broker, large: str, tmp_path: Path) -> None:
+def test_ctrl_c_during_a_callable_ends_the_export(
+    broker: headwater.Broker, large: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    # A run in the background of a shell has it ignored.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, former))
     calls = 0
 
     def interrupt(done: int, total: int) -> None:
