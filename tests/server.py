@@ -113,8 +113,8 @@ class Elsewhere:
 
 def shared_server(data: Path) -> Server | Elsewhere:
     bootstrap = os.environ.get("HEADWATER_TEST_BOOTSTRAP")
-    # The default delay of a group's first rebalance lets both members of a group of two in before either reads.
-    return Elsewhere(bootstrap) if bootstrap else Server(data)
+    # The delay of a group's first rebalance lets both members of a group of two in before either reads.
+    return Elsewhere(bootstrap) if bootstrap else Server(data, "group.initial.rebalance.delay.ms=3000")
 
 
 def headwater(
