@@ -17,7 +17,7 @@ use crate::metadata::ClusterMetadata;
 use crate::net::Lane;
 use crate::offsets::{self, OffsetAndMetadata, OffsetAndTimestamp, Outcomes};
 use futures_util::StreamExt;
-use futures_util::future::{AbortHandle, abortable};
+use futures_util::future::{AbortHandle, Aborted, abortable};
 use futures_util::stream::FuturesUnordered;
 use headwater_protocol::ErrorCode;
 use headwater_protocol::messages::fetch::{FetchRequest, FetchResponse, PartitionData};
@@ -52,10 +52,11 @@ type Asked = BTreeMap<TopicPartition, u64>;
 enum Event {
     Fetched {
         node: i32,
-        ticket: u64,
         asked: BTreeMap<TopicPartition, (Wanted, u64)>,
         outcome: Result<FetchResponse, ClientError>,
     },
+    /// A fetch that ended because it was given up.
+    GivenUp,
     Committed {
         asked: Asked,
         outcome: Result<BTreeMap<TopicPartition, OffsetAndMetadata>, ClientError>,
@@ -69,32 +70,23 @@ enum Event {
 #[derive(Default)]
 struct NodeState {
     session: Session,
-    busy: bool,
     not_before: Option<Instant>,
-    /// Tells the fetch that is on its way from those that were given up.
-    ticket: u64,
-    /// Where the partitions stood when it was sent, if it waits for what is not written yet.
-    waits_since: Option<Asked>,
-    /// Ends it, wherever it is: it may not even be connected.
-    on_its_way: Option<AbortHandle>,
+    on_its_way: Option<OnItsWay>,
 }
 
-impl NodeState {
-    /// Whether the fetch on its way keeps waiting although there is a partition by now that was elsewhere or not there.
+/// The fetch that a broker has not answered yet.
+struct OnItsWay {
+    /// Ends it, wherever it is: it may not even be connected.
+    abort: AbortHandle,
+    /// Where the partitions stood when it was sent, if it waits for what is not written yet.
+    waits_since: Option<Asked>,
+}
+
+impl OnItsWay {
+    /// Whether it keeps waiting although there is a partition by now that was elsewhere or not there.
     fn is_in_the_way(&self, wanted: &BTreeMap<TopicPartition, (Wanted, u64)>) -> bool {
         let Some(then) = &self.waits_since else { return false };
         wanted.iter().any(|(name, (_, version))| then.get(name) != Some(version))
-    }
-
-    /// Forgets the fetch on its way.
-    fn give_up(&mut self) {
-        self.ticket += 1;
-        self.busy = false;
-        self.waits_since = None;
-        if let Some(on_its_way) = self.on_its_way.take() {
-            on_its_way.abort();
-        }
-        self.session.reset();
     }
 }
 
@@ -260,7 +252,8 @@ impl Fetcher {
         let share = config.headwater_queued_bytes_max / state.partitions.len().max(1);
         let mut by_node: HashMap<i32, BTreeMap<TopicPartition, (Wanted, u64)>> = HashMap::new();
         let mut left_out: HashMap<i32, ()> = HashMap::new();
-        let mut at_end: BTreeSet<TopicPartition> = BTreeSet::new();
+        // Brokers that have something to read now, as far as is known; before the first answer nothing is.
+        let mut have_records: BTreeSet<i32> = BTreeSet::new();
         let mut stale = false;
         for (name, partition) in &mut state.partitions {
             if !partition.is_fetched() {
@@ -280,9 +273,8 @@ impl Fetcher {
                 left_out.insert(node, ());
                 continue;
             }
-            // Before the first answer nobody knows.
-            if partition.end.is_none_or(|end| partition.fetch_offset >= end) {
-                at_end.insert(name.clone());
+            if partition.end.is_some_and(|end| partition.fetch_offset < end) {
+                have_records.insert(node);
             }
             let max_bytes = config.max_partition_fetch_bytes as i32;
             let wanted = Wanted { offset: partition.fetch_offset, leader_epoch, max_bytes };
@@ -299,37 +291,37 @@ impl Fetcher {
                 false => Duration::from_millis(config.fetch_max_wait_ms),
             };
             let node_state = self.nodes.entry(node).or_default();
-            if node_state.busy && node_state.is_in_the_way(&wanted) {
-                node_state.give_up();
+            if let Some(former) = node_state.on_its_way.take_if(|fetch| fetch.is_in_the_way(&wanted)) {
+                former.abort.abort();
+                node_state.session.reset();
                 shared.client.disconnect(node, Lane::Fetch);
             }
-            if node_state.busy {
+            if node_state.on_its_way.is_some() {
                 continue;
             }
             if let Some(at) = node_state.not_before.filter(|at| *at > now) {
                 later(at);
                 continue;
             }
-            let waits = wait > SHORT_WAIT
-                && (config.fetch_min_bytes > 1 || wanted.keys().all(|name| at_end.contains(name)));
-            node_state.waits_since = waits.then(|| {
+            let waits = wait > SHORT_WAIT && (config.fetch_min_bytes > 1 || !have_records.contains(&node));
+            let waits_since = waits.then(|| {
                 state.partitions.iter().map(|(name, partition)| (name.clone(), partition.version)).collect()
             });
-            self.ask(node, wanted, wait, room);
+            let abort = self.ask(node, wanted, wait, room);
+            self.nodes.entry(node).or_default().on_its_way = Some(OnItsWay { abort, waits_since });
         }
     }
 
+    /// Sends a fetch; the handle ends it.
     fn ask(
         &mut self,
         node: i32,
         asked: BTreeMap<TopicPartition, (Wanted, u64)>,
         wait: Duration,
         room: usize,
-    ) {
+    ) -> AbortHandle {
         let config = &self.shared.config;
         let state = self.nodes.entry(node).or_default();
-        state.busy = true;
-        let ticket = state.ticket;
         let wanted = asked.iter().map(|(name, (wanted, _))| (name.clone(), *wanted)).collect();
         let question = state.session.ask(&wanted);
         let request = FetchRequest {
@@ -353,17 +345,20 @@ impl Fetcher {
                 client.call(&to, Lane::Fetch, FETCH_VERSION_MAX, timeout, |version| strip(request, version));
             reply.await.map(|reply| reply.body)
         };
-        let (call, on_its_way) = abortable(call);
-        state.on_its_way = Some(on_its_way);
+        let (call, abort) = abortable(call);
         self.pending.push(Box::pin(async move {
-            let outcome = call.await.unwrap_or(Err(ClientError::Closed));
-            Event::Fetched { node, ticket, asked, outcome }
+            match call.await {
+                Ok(outcome) => Event::Fetched { node, asked, outcome },
+                Err(Aborted) => Event::GivenUp,
+            }
         }));
+        abort
     }
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Fetched { node, ticket, asked, outcome } => self.fetched(node, ticket, &asked, outcome),
+            Event::Fetched { node, asked, outcome } => self.fetched(node, &asked, outcome),
+            Event::GivenUp => return,
             Event::Committed { asked, outcome } => self.committed(&asked, outcome),
             Event::Looked { asked, outcome } => self.looked(&asked, outcome),
         }
@@ -438,18 +433,12 @@ impl Fetcher {
     fn fetched(
         &mut self,
         node: i32,
-        ticket: u64,
         asked: &BTreeMap<TopicPartition, (Wanted, u64)>,
         outcome: Result<FetchResponse, ClientError>,
     ) {
         let pause = self.pause();
         let now = self.now();
         let state = self.nodes.entry(node).or_default();
-        if state.ticket != ticket {
-            return;
-        }
-        state.busy = false;
-        state.waits_since = None;
         state.on_its_way = None;
         let answer = match outcome.and_then(|answer| {
             ClientError::check(answer.error_code, || format!("fetch from broker {node}"))?;
