@@ -5,7 +5,7 @@ Absent: putting members out, filters by type.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -187,16 +187,10 @@ class GroupAdmin(AdminBase):
         Raises:
             GroupIdNotFoundError, …: what is refused of the whole group.
         """
-        answer: dict[TopicPartition, type[BrokerResponseError]] = {}
-        for partition in partitions:
-            try:
-                self._admin.delete_group_offsets(group_id, [partition])
-                answer[partition] = NoError
-            except HeadwaterError as error:
-                if error.code not in _OF_ONE_PARTITION:
-                    raise translated(error) from error
-                answer[partition] = for_code(code_of(error))
-        return answer
+        return {
+            partition: self._outcome(_OF_ONE_PARTITION, self._admin.delete_group_offsets, group_id, [partition])
+            for partition in partitions
+        }
 
     def remove_group_members(
         self, group_id: str, members: Iterable[MemberToRemove], group_coordinator_id: int | None = None
@@ -212,15 +206,22 @@ class GroupAdmin(AdminBase):
             named = (
                 {"instances": member.group_instance_id} if member.group_instance_id else {"members": member.member_id}
             )
-            try:
-                self._admin.remove_group_members(group_id, **named, **told)
-                error: type[BrokerResponseError] = NoError
-            except HeadwaterError as refusal:
-                if refusal.code not in _OF_ONE_MEMBER:
-                    raise translated(refusal) from refusal
-                error = for_code(code_of(refusal))
-            answer[member.member_id or member.group_instance_id or ""] = error
+            outcome = self._outcome(_OF_ONE_MEMBER, self._admin.remove_group_members, group_id, **named, **told)
+            answer[member.member_id or member.group_instance_id or ""] = outcome
         return answer
+
+    @staticmethod
+    def _outcome(
+        of_one: Collection[str], call: Callable[..., None], *args: Any, **kwargs: Any
+    ) -> type[BrokerResponseError]:
+        """The class of the error, `NoError` without one; raises what is not `of_one` but of the whole group."""
+        try:
+            call(*args, **kwargs)
+        except HeadwaterError as error:
+            if error.code not in of_one:
+                raise translated(error) from error
+            return for_code(code_of(error))
+        return NoError
 
 
 def _state(state: Any) -> str:
