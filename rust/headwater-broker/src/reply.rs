@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use headwater_env::{Disk, DiskFile, Env};
-use headwater_protocol::{EncodeError, Message, ResponseHeader, Writer};
+use headwater_protocol::{EncodeError, Message, ResponseHeader, Writer, frame};
 
 use crate::context::RequestContext;
 
@@ -65,8 +65,8 @@ impl<E: Env> FileRange<E> {
 /// What stands before a reply in a byte stream: its length.
 pub(crate) fn length_prefix<E: Env>(chunks: &[Chunk<E>]) -> io::Result<Bytes> {
     let length: usize = chunks.iter().map(Chunk::length).sum();
-    let length = i32::try_from(length).map_err(|_| io::Error::other("a reply of more than 2 GiB"))?;
-    Ok(Bytes::copy_from_slice(&length.to_be_bytes()))
+    let prefix = frame::length_prefix(length).map_err(io::Error::other)?;
+    Ok(Bytes::copy_from_slice(&prefix))
 }
 
 /// What goes back for one request.

@@ -5,7 +5,7 @@ use crate::errors::{Class, IntoPyErr, misuse};
 use crate::hints;
 use crate::runtime::{Birthplace, env, runtime};
 use crate::wait::wait;
-use headwater_broker::config::{WITHOUT_FILE, broker_keys, nearest_key};
+use headwater_broker::config::{broker_keys, nearest_key, settings_without_file};
 use headwater_broker::{BrokerConfig, BrokerHandle, ConfigError, Listener, StartError};
 use headwater_client::Bootstrap;
 use headwater_env::net::MemoryNetwork;
@@ -52,8 +52,7 @@ impl Broker {
     ) -> PyResult<Self> {
         let is_temporary = data.is_none();
         let listeners = listen.map(|listen| listener(py, listen)).transpose()?;
-        let defaults = WITHOUT_FILE.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let settings = defaults.into_iter().chain(pairs(config)?);
+        let settings = settings_without_file().into_iter().chain(pairs(config)?);
         let data = match data {
             Some(data) => data,
             None => py.import("tempfile")?.call_method1("mkdtemp", ("", "headwater-"))?.extract()?,

@@ -23,7 +23,7 @@ pub(crate) use key::elements;
 pub use key::{ConfigError, Effect, Key, Kind, Unit, Update, Valid};
 pub use layers::{Layers, Resolved, Source, Synonym, Values};
 pub use listener::{Listener, PLAINTEXT};
-pub use properties::{BrokerConfig, WITHOUT_FILE};
+pub use properties::{BrokerConfig, settings_without_file};
 pub use reference::reference_page;
 pub(crate) use topic_config::{TopicSettings, check_topic_configs};
 

@@ -32,7 +32,9 @@ const SAFETY_KEYS: &[&str] = &[
 
 /// Settings of a broker that is started without a file of them, where they differ from the defaults: Kafka's own
 /// `server.properties` has the same, since somebody who tries things out should not wait for members that never come.
-pub const WITHOUT_FILE: [(&str, &str); 1] = [("group.initial.rebalance.delay.ms", "0")];
+pub fn settings_without_file() -> Vec<(String, String)> {
+    vec![("group.initial.rebalance.delay.ms".to_owned(), "0".to_owned())]
+}
 
 impl BrokerConfig {
     /// A configuration of defaults with its data in `data_dir` and one plaintext listener on a free port of

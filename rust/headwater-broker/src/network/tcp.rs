@@ -39,7 +39,10 @@ impl<E: Env> TcpTransport<E> {
             let turn = left.min(SENDFILE_BYTES_MAX);
             self.bring_in(&range, position, turn).await?;
             let Some(file) = range.file.raw_fd() else {
-                return self.write_copy(&range, position, left).await;
+                // Files without a descriptor are copied.
+                let rest: FileRange<E> = FileRange { file: range.file, position, length: left };
+                self.write_bytes(&mut VecDeque::from([rest.read_now()?])).await?;
+                return Ok(());
             };
             let sent = sendfile(&self.stream, file, &mut position, turn).await?;
             left -= sent;
@@ -58,19 +61,6 @@ impl<E: Env> TcpTransport<E> {
                 move || file.raw_fd().map_or(Ok(()), |file| read_ahead(file.as_fd(), position, length));
             self.env.blocking(read).await?;
         }
-        Ok(())
-    }
-
-    /// Files without a descriptor are copied.
-    async fn write_copy(
-        &mut self,
-        range: &FileRange<E>,
-        position: u64,
-        length: usize,
-    ) -> Result<(), ConnectionError> {
-        let mut bytes = vec![0; length];
-        range.file.read_exact_at(&mut bytes, position)?;
-        self.write_bytes(&mut VecDeque::from([Bytes::from(bytes)])).await?;
         Ok(())
     }
 }

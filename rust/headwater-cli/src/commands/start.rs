@@ -8,7 +8,7 @@ use crate::failure::{Failure, say};
 use crate::properties;
 use crate::session::Session;
 use clap::Args;
-use headwater_broker::config::WITHOUT_FILE;
+use headwater_broker::config::settings_without_file;
 use headwater_broker::{Broker, BrokerConfig, ConfigError, Listener, StartError};
 use headwater_env::real::RealDisk;
 use headwater_env::{Disk, DiskFile, LockError, OpenMode};
@@ -68,7 +68,7 @@ impl Start {
     pub(crate) fn prepare(&self) -> Result<Server, Failure> {
         let mut pairs = match &self.file {
             Some(path) => read_properties(path)?,
-            None => WITHOUT_FILE.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec(),
+            None => settings_without_file(),
         };
         pairs.extend(self.config.iter().cloned());
         let is_set = |pairs: &[(String, String)], name: &str| pairs.iter().any(|(key, _)| key == name);

@@ -4,6 +4,7 @@
 use super::local::LocalReader;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use headwater_env::net::{Frame, LocalStream, MemoryReceiver, MemorySender, TcpStream};
+use headwater_protocol::frame::length_prefix;
 use headwater_record::Recycler;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -72,9 +73,9 @@ fn prefixed(frames: &mut Vec<Frame>) -> io::Result<Vec<Bytes>> {
     let mut chunks = Vec::with_capacity(frames.iter().map(|frame| frame.len() + 1).sum());
     for frame in frames.drain(..) {
         let length: usize = frame.iter().map(Bytes::len).sum();
-        let length = i32::try_from(length)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "frame above 2 GiB"))?;
-        chunks.push(Bytes::copy_from_slice(&length.to_be_bytes()));
+        let prefix =
+            length_prefix(length).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        chunks.push(Bytes::copy_from_slice(&prefix));
         chunks.extend(frame);
     }
     Ok(chunks)

@@ -8,17 +8,17 @@
 //! `Unsupported`.
 
 use std::io;
-use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::task::coop::consume_budget;
 
 use super::fork::Own;
 use super::sendfile::{is_cached, read_ahead};
+use super::stream::Stream;
 
 /// The most that is read of a file before other tasks of the thread get their turn.
 const TURN_BYTES: usize = 256 * 1024;
@@ -30,9 +30,8 @@ const OVERFLOW_UID: u32 = 65_534;
 #[derive(Debug)]
 pub struct LocalListener(Own<tokio::net::UnixListener>);
 
-/// A connected socket. Dropping it ends the connection even if a forked child holds a copy of the descriptor.
-#[derive(Debug)]
-pub struct LocalStream(Own<tokio::net::UnixStream>);
+/// A connected socket whose other end belongs to the same user.
+pub type LocalStream = Stream<tokio::net::UnixStream>;
 
 /// A file opened for reading. Clones are the same open file. A forked child gives its copy up, as it does with sockets.
 #[derive(Debug, Clone)]
@@ -96,14 +95,6 @@ impl LocalStream {
     }
 }
 
-impl Deref for LocalStream {
-    type Target = tokio::net::UnixStream;
-
-    fn deref(&self) -> &tokio::net::UnixStream {
-        &self.0
-    }
-}
-
 impl AsyncRead for LocalStream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -123,36 +114,6 @@ impl AsyncRead for LocalStream {
                 }
             }
         }
-    }
-}
-
-impl AsyncWrite for LocalStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0).poll_write(context, buffer)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffers: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0).poll_write_vectored(context, buffers)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_shutdown(context)
     }
 }
 

@@ -8,6 +8,7 @@ mod fork;
 mod local;
 mod memory;
 mod sendfile;
+mod stream;
 mod tcp;
 
 pub use fork::close_inherited_in_child;
@@ -17,4 +18,5 @@ pub use memory::{
     MemoryReceiver, MemorySender, PENDING_CONNECTIONS_MAX,
 };
 pub use sendfile::{SENDFILE_BYTES_MAX, SendFileError, is_cached, read_ahead, sendfile};
+pub use stream::Stream;
 pub use tcp::{TcpListener, TcpStream, connect, listen};

@@ -4,17 +4,17 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{ToSocketAddrs, lookup_host};
 
 use super::fork::Own;
+use super::stream::Stream;
 
 /// Connections that wait to be accepted before the system refuses more.
 const BACKLOG: i32 = 1024;
@@ -26,11 +26,8 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct TcpListener(Own<tokio::net::TcpListener>);
 
-/// A connected socket, `TCP_NODELAY` and keep-alive set. Dereferences to tokio's for `readable`, `try_read`,
-/// `try_write_vectored`, addresses and the like. Dropping it ends the connection even if a forked child holds a
-/// copy of the descriptor.
-#[derive(Debug)]
-pub struct TcpStream(Own<tokio::net::TcpStream>);
+/// A connected socket, `TCP_NODELAY` and keep-alive set.
+pub type TcpStream = Stream<tokio::net::TcpStream>;
 
 /// Listens on the first address of `address` that can be had (a `SocketAddr`, `"host:port"` or `(host, port)`; port
 /// 0 lets the system choose). To be called within a tokio runtime that has I/O.
@@ -100,14 +97,6 @@ impl TcpStream {
     }
 }
 
-impl Deref for TcpStream {
-    type Target = tokio::net::TcpStream;
-
-    fn deref(&self) -> &tokio::net::TcpStream {
-        &self.0
-    }
-}
-
 impl AsyncRead for TcpStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -115,35 +104,5 @@ impl AsyncRead for TcpStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.0).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for TcpStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0).poll_write(context, buffer)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffers: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0).poll_write_vectored(context, buffers)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_shutdown(context)
     }
 }
